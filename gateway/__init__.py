@@ -1,0 +1,1 @@
+"""Ringfence: signup and billing webhooks become working phone numbers, exactly one for each tenant."""

@@ -1,0 +1,80 @@
+"""What a command needs before it can do anything: settings, logs, and a database that is ours."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from gateway import logs
+from gateway.domain.rules import Rules
+from gateway.errors import DatabaseRefused
+from gateway.settings import Settings, load_from_process
+from gateway.store import installation
+from gateway.store.database import SqliteDatabase
+from gateway.store.migrate import pending
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A database that exists, is up to date, and belongs to these settings."""
+
+    settings: Settings
+    database: SqliteDatabase
+
+    @property
+    def rules(self) -> Rules:
+        """What decisions depend on, as the gateway itself has it."""
+        from gateway.wiring import rules_from
+
+        return rules_from(self.settings)
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the tenant's story: the account on this machine."""
+        try:
+            return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+        except KeyError:
+            return f"cli:{os.getuid()}"
+
+    def now_ms(self) -> int:
+        """The gateway's clock: the wall clock, and how far a sandbox's is ahead."""
+        with self.database.read() as tx:
+            return wall_clock_ms() + installation.clock_offset_ms(tx)
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def settings_with_logs() -> Settings:
+    """The settings, with this process's logs set up after them. Raises SettingsError."""
+    settings = load_from_process()
+    logs.set_up(settings)
+    return settings
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Opened]:
+    """The database that the settings name; never makes one. Raises DatabaseRefused, OtherInstallation."""
+    settings = settings or settings_with_logs()
+    if not settings.database.path.exists():
+        raise DatabaseRefused(
+            f"There is no database at {settings.database.path} yet. "
+            "Start the gateway once (python -m gateway serve), or make one: python -m gateway migrate"
+        )
+    database = SqliteDatabase(settings.database.path)
+    try:
+        missing = pending(database)
+        if missing:
+            raise DatabaseRefused(
+                f"The database {settings.database.path} lacks {', '.join(missing)}. Run: python -m gateway migrate"
+            )
+        with database.read() as tx:
+            installation.check(tx, settings.mode, settings.env, settings.twilio.account_sid)
+        yield Opened(settings, database)
+    finally:
+        database.close()

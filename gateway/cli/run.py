@@ -1,0 +1,61 @@
+"""`serve` and `work`: what runs for as long as the installation does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+import click
+
+from gateway.cli.opening import settings_with_logs
+from gateway.logs import log_event
+
+log = logging.getLogger("gateway.cli")
+
+STOP_SECONDS = 24.0
+WAITING_SECONDS = 2.0
+
+
+@click.command()
+@click.option("--worker/--no-worker", default=True, help="Whether the worker runs inside.  [default: --worker]")
+def serve(worker: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C. A worker process that dies is started again.
+
+    Two of these on one database do no harm: one of them works, both take events.
+    """
+    from gateway.web.server import serve as serve_forever
+    from gateway.wiring import open_database, with_pretend_world
+
+    os.umask(0o077)
+    settings = settings_with_logs()
+    # Here and not in the worker process, so that what is wrong is said once, with a status.
+    open_database(settings).close()
+    with_pretend_world(settings)
+    host, port = settings.web.host, settings.web.port
+    log_event(log, "serve.starting", mode=settings.mode, env=settings.env, host=host, port=port, worker=worker)
+    name = "make_front" if worker else "make_front_without_worker"
+    serve_forever(settings.web, f"gateway.web.process:{name}")
+
+
+@click.command()
+def work() -> None:
+    """Work on tenants until SIGTERM or Ctrl-C. While another worker has this database, wait for its place."""
+    from gateway.wiring import build, open_database, with_pretend_world
+
+    os.umask(0o077)
+    settings = settings_with_logs()
+    database = open_database(settings)
+    gateway = build(with_pretend_world(settings), database)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    gateway.scheduler.start()
+    if not stop.wait(WAITING_SECONDS) and not gateway.scheduler.is_working:
+        log_event(log, "worker.waiting", why="another worker has this database")
+    stop.wait()
+    if not gateway.scheduler.stop(STOP_SECONDS):
+        # A call hangs: it is a maybe, its lease runs out, and the next worker looks.
+        os._exit(0)
+    gateway.close()

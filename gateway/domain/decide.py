@@ -1,0 +1,55 @@
+"""The whole thought about one tenant, pure: what is wanted, where that takes it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.domain import moves, subscriptions
+from gateway.domain.model import Decision, Hold, State, Subscription, Wanted
+from gateway.domain.recipe import Holdings, holds_anything
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wanted and where the tenant stands now.
+
+    starts_generation: the caller raises the generation: wanted again after the release was proved.
+    """
+
+    decision: Decision
+    state: State
+    why: str
+    starts_generation: bool
+
+
+def decide(
+    state: State,
+    records: Sequence[Subscription],
+    *,
+    hold: Hold | None,
+    holdings: Holdings,
+    is_complete: Callable[[Wanted], bool],
+    now_ms: int,
+    grace_ms: int,
+    release_after_ms: int,
+) -> Verdict:
+    """Put all that is known of a tenant together.
+
+    is_complete: whether nothing is left to do for a wish; for `nothing`, that nothing is held or undecided.
+    """
+    decision = subscriptions.fold(
+        records,
+        hold=hold,
+        holds_anything=holds_anything(holdings),
+        now_ms=now_ms,
+        grace_ms=grace_ms,
+        release_after_ms=release_after_ms,
+    )
+    wanted = decision.wanted
+    return Verdict(
+        decision,
+        moves.next_state(state, wanted, is_complete(wanted)),
+        moves.why(state, wanted),
+        moves.starts_generation(state, wanted),
+    )

@@ -1,0 +1,1 @@
+"""Stripe, which says who has paid."""

@@ -1,0 +1,1 @@
+"""Twilio, where numbers are bought."""

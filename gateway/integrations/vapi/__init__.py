@@ -1,0 +1,1 @@
+"""Vapi, whose assistants answer the numbers."""

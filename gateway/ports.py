@@ -1,0 +1,233 @@
+"""What we ask of the outside, in words no vendor owns. Protocols and the values they speak in; no code.
+
+Every provider call gets a `Deadline` for everything (connect, send, first byte, last byte) and raises one of the
+three provider errors of `errors.py`; `Refused(kind="credentials")` is the only one that concerns all tenants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.domain.model import Answering as Answering
+from gateway.domain.model import Delivery, Event, News
+
+
+class Clock(Protocol):
+    """The only way to the time. Handed down by `wiring`."""
+
+    def now_ms(self) -> int:
+        """Wall clock plus the sandbox's offset, epoch milliseconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards and go on while the machine sleeps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a call must have ended; past it not one byte of the request is sent.
+
+    at_monotonic: by the monotonic clock, seconds.   at_ms: the same moment by `Clock.now_ms`, as stored.
+    Both are checked: a machine that was asleep may have stopped either.
+    """
+
+    at_monotonic: float
+    at_ms: int
+
+
+class Source(Protocol):
+    """A system that sends webhooks."""
+
+    name: str
+
+    def verify(self, delivery: Delivery, now_ms: int) -> None:
+        """Check the signature over the raw bytes and its age; raises SignatureInvalid. Touches no body."""
+        ...
+
+    def read(self, delivery: Delivery) -> tuple[Event, ...]:
+        """The events of a verified delivery, as far as intake needs them; raises BodyUnreadable."""
+        ...
+
+    def interpret(self, event: Event) -> News | None:
+        """What a stored event says of a subscription; None for types that say nothing to us.
+
+        Raises BodyUnreadable when the body of a known type lacks what it must have.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NumberWish:
+    """Which number to search. `locality` and `contains` are passed on as the customer wrote them."""
+
+    country: str
+    number_type: str = "local"
+    area_code: str | None = None
+    contains: str | None = None
+    locality: str | None = None
+    has_address: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableNumber:
+    number: str
+    locality: str | None
+    region: str | None
+    country: str
+    number_type: str
+    address_requirements: str
+    capabilities: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedNumber:
+    """A number in the telephony account. `tag` is its friendly name, ours or anybody's."""
+
+    sid: str
+    number: str
+    tag: str
+    voice_url: str | None = None
+
+
+class Telephony(Protocol):
+    """Where numbers are bought."""
+
+    provider: str
+
+    def check_account(self, deadline: Deadline) -> None:
+        """Raise unless the credentials open an active account. Free; used as the breaker's probe."""
+        ...
+
+    def search(self, wish: NumberWish, limit: int, deadline: Deadline) -> list[AvailableNumber]:
+        """Numbers for sale; `[]` when there are none. No hold is placed on them."""
+        ...
+
+    def find_by_tag(self, tag: str, deadline: Deadline) -> list[OwnedNumber]:
+        """Every number of the account whose friendly name is exactly `tag`."""
+        ...
+
+    def find_by_number(self, number: str, deadline: Deadline) -> OwnedNumber | None:
+        """The account's own number that is exactly `number`."""
+        ...
+
+    def fetch(self, sid: str, deadline: Deadline) -> OwnedNumber | None:
+        """One number by its SID; None when it is gone."""
+        ...
+
+    def buy(
+        self,
+        number: str,
+        tag: str,
+        deadline: Deadline,
+        address_sid: str | None = None,
+        bundle_sid: str | None = None,
+    ) -> OwnedNumber:
+        """Buy exactly `number` and mark it with `tag`; one attempt, never repeated by the client.
+
+        tag: at most 40 characters, one per tenant and generation. Safe to repeat with the same number; never call
+        it with another while this one is undecided.
+        Raises TryLater (429, nothing was sent), Refused (`unavailable` for 21421 and 21422, `address`, `bundle`,
+        `credentials`, `other`), Unclear (it may have been bought; prove it).
+        """
+        ...
+
+    def release(self, sid: str, deadline: Deadline) -> bool:
+        """Give a number back, for good. True: released now; False: it was already gone. Safe to repeat."""
+        ...
+
+    def rename(self, sid: str, tag: str, deadline: Deadline) -> OwnedNumber:
+        """Set the friendly name. Safe to repeat."""
+        ...
+
+    def list_all(self, deadline: Deadline) -> list[OwnedNumber]:
+        """Every number of the account, all pages; a page that fails raises, never a partial list."""
+        ...
+
+    def monthly_price(self, country: str, number_type: str, deadline: Deadline) -> tuple[str, str] | None:
+        """(price as received, currency), for reports; None when not listed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A number as the assistants' platform knows it. `tag` is its name there."""
+
+    id: str
+    number: str
+    tag: str
+    account_sid: str | None
+    answering: Answering
+    created_at_ms: int = 0
+
+
+class Assistants(Protocol):
+    """The voice-AI platform that answers the numbers."""
+
+    provider: str
+
+    def check_account(self, deadline: Deadline) -> None:
+        """Raise unless the credentials work. Free; used as the breaker's probe."""
+        ...
+
+    def assistant_exists(self, assistant_id: str, deadline: Deadline) -> bool:
+        """Whether this assistant can be assigned."""
+        ...
+
+    def find(self, number: str, deadline: Deadline) -> list[Entry]:
+        """Every entry for exactly `number` of our telephony account; more than one is possible."""
+        ...
+
+    def get(self, entry_id: str, deadline: Deadline) -> Entry | None:
+        """One entry; None when it is gone."""
+        ...
+
+    def import_number(self, number: str, tag: str, deadline: Deadline) -> Entry:
+        """Make an entry for a number we own. One attempt.
+
+        Raises Refused(`exists`) when the platform says it knows the number, Refused(`not_found_at_telephony`) when
+        it cannot see it yet, TryLater, Unclear.
+        """
+        ...
+
+    def assign(self, entry_id: str, answering: Answering, deadline: Deadline) -> Entry:
+        """Set what callers meet; safe to repeat. None leaves assistant or server as they are; `says` None ends it."""
+        ...
+
+    def remove(self, entry_id: str, deadline: Deadline) -> bool:
+        """Delete the entry. True: deleted now; False: it was already gone. Safe to repeat."""
+        ...
+
+    def list_all(self, deadline: Deadline) -> list[Entry]:
+        """Every entry, all pages; a page that fails raises."""
+        ...
+
+    def answers_at(self, voice_url: str | None) -> bool:
+        """Whether a number with this voice URL sends its calls to this platform."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BillingRecord:
+    """A subscription as the billing system states it now; replaces all news about it."""
+
+    subscription_id: str
+    status: str
+    started_at_ms: int
+    ended_at_ms: int | None
+    ends_at_ms: int | None
+    metadata: Mapping[str, str]
+    customer_id: str | None
+    latest_invoice_paid: bool | None = None
+
+
+class Billing(Protocol):
+    """Where a subscription can be read again before anything is done about it."""
+
+    provider: str
+
+    def read_subscription(self, subscription_id: str, deadline: Deadline) -> BillingRecord | None:
+        """The subscription as it is now; None when the billing system does not know it."""
+        ...

@@ -1,0 +1,1 @@
+"""Decides when, never what: calls `flow`, owns no rules."""

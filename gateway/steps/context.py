@@ -1,0 +1,253 @@
+"""What a step is given to work with: the tenant under its lease, the outside, and the two ways to touch either.
+
+`ask` makes a call that changes nothing. `effect` makes one that may: it commits that the call is about to be made
+before it makes it, so that whatever happens afterwards there is a trace. No transaction is ever open during a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from threading import Semaphore
+from typing import Any, Generic, Protocol, TypeVar
+
+from gateway.domain import keys
+from gateway.domain.model import Blocked, Held, Holding, Step, Tenant, Work
+from gateway.domain.recipe import Holdings
+from gateway.domain.retry import pause_ms
+from gateway.domain.rules import Rules
+from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryLater
+from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
+from gateway.store import attempts, holdings, journal, leases, providers
+from gateway.store.attempts import Attempt
+from gateway.store.database import Database, Transaction
+
+T = TypeVar("T")
+
+
+class MindChanged(LeaseLost):
+    """The tenant changed while a step was under way: nothing was sent; decide anew."""
+
+
+class Stopping(GatewayError):
+    """This process is to end: no new call starts."""
+
+
+class Commit(Protocol):
+    """Runs a function in a write transaction, together with others, and gives its result once it is on disk."""
+
+    def __call__(self, job: Callable[[Transaction], T]) -> T: ...
+
+
+@dataclass(frozen=True)
+class StepParts:
+    """The outside and the store, as `wiring` put them together. Shared by all step threads.
+
+    slots: how many calls may be in flight, by provider.   gate: held while a call is open; the sandbox's clock moves
+    only when nobody holds it.   is_stopping: no new call starts once it says yes.
+    """
+
+    database: Database
+    commit: Commit
+    telephony: Telephony
+    assistants: Assistants
+    billing: Billing | None
+    clock: Clock
+    rules: Rules
+    slots: Mapping[str, Semaphore]
+    gate: Callable[[], AbstractContextManager[None]]
+    is_stopping: Callable[[], bool]
+    random: Random
+
+
+@contextmanager
+def in_flight(parts: StepParts, provider: str) -> Iterator[None]:
+    """Hold while one call is open: the clock stands still, and others wait for its slot. Raises Stopping."""
+    with parts.gate(), parts.slots[provider]:
+        if parts.is_stopping():
+            raise Stopping("This process is stopping.")
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why a step does not go on by itself, for the tenant's `blocked`. recheck_at_ms: when it tries by itself."""
+
+    code: Blocked
+    message: str
+    recheck_at_ms: int | None = None
+
+
+def store_nothing(tx: Transaction, now_ms: int) -> None:
+    """For outcomes that leave no mark of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended.
+
+    name: one word for logs and the timeline.   store: what to write, in the transaction that decides what is next.
+    wait_until_ms: look at the tenant again then; None: go on at once.   error: the provider's, where there was one.
+    """
+
+    name: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    store: Callable[[Transaction, int], None] = store_nothing
+    wait_until_ms: int | None = None
+    halt: Halt | None = None
+    error: ProviderError | None = None
+    duration_ms: int | None = None
+
+
+class Halted(Exception):
+    """Leaves a step from deep inside with an outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.name)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Effect(Generic[T]):
+    """What came of a call that may have changed something: a value or an error, never both."""
+
+    attempt: Attempt
+    value: T | None
+    error: ProviderError | None
+    duration_ms: int
+
+    def finish(self, tx: Transaction, outcome: str, now_ms: int) -> None:
+        """Write down how the attempt ended."""
+        code = str(self.error.code or self.error.status or "") if self.error else ""
+        detail = str(self.error) if self.error else None
+        attempts.finish(tx, self.attempt.id, outcome, now_ms, self.duration_ms, code=code or None, detail=detail)
+
+
+class Context:
+    """One tenant's work under one lease. Used by one thread."""
+
+    def __init__(self, parts: StepParts, tenant: Tenant, held: Holdings, work: Work) -> None:
+        self.parts = parts
+        self.tenant = tenant
+        self.held = held
+        self.work = work
+        self.rules = parts.rules
+        self.telephony = parts.telephony
+        self.assistants = parts.assistants
+
+    @property
+    def tag(self) -> str:
+        """This generation's tag, at both providers."""
+        return keys.tag(self.rules.env, self.tenant.tenant_key, self.tenant.generation)
+
+    @property
+    def retry_command(self) -> str:
+        """What to type once something was put right, for messages to operators."""
+        return f'python -m gateway tenants retry {self.tenant.tenant_key} --reason "…"'
+
+    def now_ms(self) -> int:
+        return self.parts.clock.now_ms()
+
+    def read(self, question: Callable[[Transaction], T]) -> T:
+        """Ask the database one consistent question."""
+        with self.parts.database.read() as tx:
+            return question(tx)
+
+    def commit(self, job: Callable[[Transaction], T]) -> T:
+        """Write under this lease's fence; raises LeaseLost, or MindChanged when the tenant changed meanwhile."""
+
+        def fenced(tx: Transaction) -> T:
+            tenant = leases.check(tx, self.tenant.id, self.tenant.fence)
+            if tenant.version != self.tenant.version:
+                raise MindChanged(f"{self.tenant.tenant_key} changed meanwhile.")
+            return job(tx)
+
+        return self.parts.commit(fenced)
+
+    def ask(self, provider: str, call: Callable[[Deadline], T]) -> T:
+        """Make a call that changes nothing."""
+        with self._in_flight(provider):
+            return call(self._deadline())
+
+    def effect(
+        self,
+        provider: str,
+        operation: str,
+        number: str,
+        call: Callable[[Deadline], T],
+        before: Callable[[Transaction, int], None],
+    ) -> Effect[T]:
+        """Commit `before` and the attempt, then make the call once; gives its value or its error, never raises it.
+
+        The deadline begins before the commit: a process paused in between sends nothing when it wakes up.
+        """
+        with self._in_flight(provider):
+            deadline = self._deadline()
+            now_ms = self.now_ms()
+
+            def begin(tx: Transaction) -> Attempt:
+                before(tx, now_ms)
+                return attempts.begin(tx, self.tenant, self.work.step, operation, number, now_ms, deadline.at_ms)
+
+            attempt = self.commit(begin)
+            started = self.parts.clock.monotonic()
+            value: T | None = None
+            error: ProviderError | None = None
+            try:
+                value = call(deadline)
+            except ProviderError as failure:
+                error = failure
+            duration_ms = int((self.parts.clock.monotonic() - started) * 1000)
+        return Effect(attempt, value, error, duration_ms)
+
+    def put(self, tx: Transaction, holding: Holding, now_ms: int) -> None:
+        """Store a holding of this tenant."""
+        holdings.put(tx, self.tenant.id, holding, now_ms)
+
+    def note(self, tx: Transaction, now_ms: int, name: str, **detail: Any) -> None:
+        """A line for the timeline."""
+        journal.write(tx, self.tenant.id, now_ms, "note", name, detail)
+
+    def pause_ms(self, tries: int) -> int:
+        """A growing pause, spread at random."""
+        return pause_ms(tries, self.parts.random.random())
+
+    @contextmanager
+    def _in_flight(self, provider: str) -> Iterator[None]:
+        with in_flight(self.parts, provider):
+            self._stand(provider)
+            yield
+
+    def _stand(self, provider: str) -> None:
+        """Just before a call: the lease is ours and long enough, the provider takes calls."""
+        now_ms = self.now_ms()
+        tenant, states = self.read(
+            lambda tx: (leases.check(tx, self.tenant.id, self.tenant.fence), providers.states(tx))
+        )
+        if (tenant.lease_until_ms or 0) - now_ms < 2 * self.rules.provider_timeout_ms:
+            self.parts.commit(
+                lambda tx: leases.renew(tx, self.tenant.id, self.tenant.fence, now_ms, self.rules.lease_ms)
+            )
+        state = states.get(provider)
+        if state is None:
+            return
+        if state.is_refusing:
+            raise Refused(
+                state.reason or f"{provider} refuses our credentials.", kind="credentials", provider=provider
+            )
+        if state.paused_until_ms > now_ms:
+            raise TryLater(
+                f"{provider} asked us to slow down.",
+                retry_after_seconds=(state.paused_until_ms - now_ms) / 1000,
+                provider=provider,
+            )
+
+    def _deadline(self) -> Deadline:
+        seconds = self.rules.provider_timeout_ms / 1000
+        return Deadline(self.parts.clock.monotonic() + seconds, self.now_ms() + self.rules.provider_timeout_ms)
+
+
+def no(step: Step) -> Holding:
+    return Holding(step, Held.NO)

@@ -1,0 +1,100 @@
+"""Leases with fencing: who may work for a tenant now, and whose results still count.
+
+A leased tenant carries the lease's end as `next_run_at_ms`: one narrow index finds what is due and what was abandoned,
+and its cost does not grow with the table.
+"""
+
+from __future__ import annotations
+
+from gateway.domain.model import Tenant
+from gateway.errors import LeaseLost
+from gateway.store.database import Transaction
+from gateway.store.tenants import from_row
+
+
+def claim_due(tx: Transaction, now_ms: int, lease_ms: int, owner: str, limit: int) -> list[Tenant]:
+    """Lease up to `limit` tenants that are due or whose lease ran out, the longest waiting first."""
+    rows = tx.all(
+        """UPDATE tenants SET lease_owner = :owner, lease_until_ms = :until_ms, next_run_at_ms = :until_ms,
+             fence = fence + 1
+           WHERE id IN (SELECT id FROM tenants WHERE next_run_at_ms <= :now_ms
+                        ORDER BY next_run_at_ms, id LIMIT :limit /*skip_locked*/)
+           RETURNING *""",
+        owner=owner,
+        until_ms=now_ms + lease_ms,
+        now_ms=now_ms,
+        limit=limit,
+    )
+    return [from_row(row) for row in rows]
+
+
+def next_due_at_ms(tx: Transaction) -> int | None:
+    """When the next tenant is due."""
+    row = tx.one("SELECT MIN(next_run_at_ms) AS at_ms FROM tenants WHERE next_run_at_ms IS NOT NULL")
+    return row["at_ms"] if row else None
+
+
+def check(tx: Transaction, tenant_id: int, fence: int) -> Tenant:
+    """The tenant, if this fence still owns it; else LeaseLost, and nothing may be stored."""
+    row = tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence", id=tenant_id, fence=fence)
+    if row is None or row["lease_owner"] is None:
+        raise LeaseLost(f"Another worker took over tenant row {tenant_id}.")
+    return from_row(row)
+
+
+def renew(tx: Transaction, tenant_id: int, fence: int, now_ms: int, lease_ms: int) -> None:
+    """Own the tenant for another full lease."""
+    changed = tx.do(
+        """UPDATE tenants SET lease_until_ms = :until_ms, next_run_at_ms = :until_ms
+           WHERE id = :id AND fence = :fence AND lease_owner IS NOT NULL""",
+        id=tenant_id,
+        fence=fence,
+        until_ms=now_ms + lease_ms,
+    )
+    if not changed:
+        raise LeaseLost(f"Another worker took over tenant row {tenant_id}.")
+
+
+def let_go(tx: Transaction, tenant_id: int, fence: int, next_run_at_ms: int | None) -> None:
+    """Give the tenant back, due at `next_run_at_ms`; None: when something wakes it."""
+    tx.do(
+        """UPDATE tenants SET lease_owner = NULL, lease_until_ms = NULL, next_run_at_ms = :next_run_at_ms
+           WHERE id = :id AND fence = :fence""",
+        id=tenant_id,
+        fence=fence,
+        next_run_at_ms=next_run_at_ms,
+    )
+
+
+def wake(tx: Transaction, tenant_id: int, now_ms: int) -> None:
+    """Make a tenant due now; one under a lease is left to its holder."""
+    tx.do(
+        """UPDATE tenants SET next_run_at_ms = :now_ms
+           WHERE id = :id AND (lease_until_ms IS NULL OR lease_until_ms <= :now_ms)""",
+        id=tenant_id,
+        now_ms=now_ms,
+    )
+
+
+def wake_blocked(tx: Transaction, code: str, now_ms: int) -> int:
+    """Make every tenant that is blocked for this reason due now; how many."""
+    return tx.do(
+        """UPDATE tenants SET next_run_at_ms = :now_ms
+           WHERE blocked_code = :code AND (lease_until_ms IS NULL OR lease_until_ms <= :now_ms)""",
+        code=code,
+        now_ms=now_ms,
+    )
+
+
+def claim_one(tx: Transaction, tenant_id: int, now_ms: int, lease_ms: int, owner: str) -> Tenant | None:
+    """Lease one tenant, due or not; None while somebody else has it."""
+    rows = tx.all(
+        """UPDATE tenants SET lease_owner = :owner, lease_until_ms = :until_ms, next_run_at_ms = :until_ms,
+             fence = fence + 1
+           WHERE id = :id AND (lease_until_ms IS NULL OR lease_until_ms <= :now_ms) RETURNING *""",
+        id=tenant_id,
+        owner=owner,
+        until_ms=now_ms + lease_ms,
+        now_ms=now_ms,
+    )
+    return from_row(rows[0]) if rows else None

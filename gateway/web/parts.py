@@ -1,0 +1,38 @@
+"""What the ways in over HTTP need, and nothing more; `wiring.py` fills it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.flow.receive import Intake, Rejections
+from gateway.ports import Clock, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """unavailable: why no event can be stored now, None when one can.
+
+    degraded: what else is not as it should be, by name (`worker`, `backlog`, `providers`), each with a sentence.
+    Both are shown to anybody who asks: no paths, no versions, no tenants.
+    """
+
+    unavailable: str | None = None
+    degraded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """sources: by the name in their address.   readiness: may take as long as a write; called in a thread.
+
+    threads: how many requests Flask may work on at once; webhooks need none of them.
+    """
+
+    sources: Mapping[str, Source]
+    intake: Intake
+    rejections: Rejections
+    readiness: Callable[[], Readiness]
+    clock: Clock
+    log: logging.Logger
+    threads: int = 64

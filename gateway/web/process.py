@@ -1,0 +1,65 @@
+"""The worker process of `serve`: settings become a gateway, its scheduler starts and stops with the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gateway import logs, wiring
+from gateway.settings import forget_secrets, load_from_process
+from gateway.web import Readiness, WebParts, create_app
+from gateway.web.front import SHUTDOWN_SECONDS, create_front
+
+
+def web_parts(gateway: wiring.Gateway) -> WebParts:
+    """What the ways in over HTTP need of a gateway."""
+    return WebParts(
+        sources=gateway.sources,
+        intake=gateway.intake,
+        rejections=gateway.rejections,
+        readiness=lambda: Readiness(gateway.health.cannot_store(), gateway.health.degraded()),
+        clock=gateway.clock,
+        log=logging.getLogger("gateway.web"),
+        threads=gateway.settings.web.threads,
+    )
+
+
+def parts_when_asked() -> Callable[[], WebParts]:
+    """For a plain WSGI server: settings are read now, all else is built for the first request, and no scheduler.
+
+    Such a server may fork after it has imported the application, and no open database survives that.
+    """
+    settings = load_from_process()
+    logs.set_up(settings)
+    lock = threading.Lock()
+    made: list[WebParts] = []
+
+    def parts() -> WebParts:
+        with lock:
+            if not made:
+                made.append(web_parts(wiring.open_gateway(settings)))
+        return made[0]
+
+    return parts
+
+
+def make_front(with_worker: bool = True) -> Callable[..., Any]:
+    """The ASGI application of this process. Secrets leave the environment: a server hands that to every request."""
+    settings = load_from_process()
+    logs.set_up(settings)
+    gateway = wiring.open_gateway(settings)
+    forget_secrets()
+    parts = web_parts(gateway)
+
+    def stop() -> None:
+        gateway.scheduler.stop(SHUTDOWN_SECONDS - 2)
+        gateway.close()
+
+    return create_front(parts, create_app(parts), gateway.scheduler.start if with_worker else None, stop)
+
+
+def make_front_without_worker() -> Callable[..., Any]:
+    """The same without a scheduler: `work` runs it elsewhere."""
+    return make_front(with_worker=False)

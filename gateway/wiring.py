@@ -1,0 +1,385 @@
+"""Settings become a working gateway: the one place that knows everybody and picks implementations.
+
+One of the few that read the clock; everyone else is handed it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from threading import Semaphore
+from typing import Any, TypeVar
+
+from gateway.domain.rules import Papers, Rules
+from gateway.flow.advance import advance
+from gateway.flow.apply import ApplyParts
+from gateway.flow.health import Health
+from gateway.flow.probe import probe_refusing
+from gateway.flow.receive import Intake, Pressure, Rejections, StorageProbe
+from gateway.flow.reconcile import reconcile
+from gateway.flow.reconsider import options_changed, reconsider
+from gateway.flow.turn import take_turn
+from gateway.integrations.http import Http
+from gateway.integrations.standard.source import StandardSource
+from gateway.integrations.stripe.client import StripeClient
+from gateway.integrations.stripe.source import StripeSource
+from gateway.integrations.twilio.client import TwilioClient
+from gateway.integrations.vapi.client import VapiClient
+from gateway.integrations.vapi.imports import Describe, twilio_import
+from gateway.ports import Assistants, Billing, Clock, Source, Telephony
+from gateway.scheduler.embedded import Driving, EmbeddedScheduler, Housekeeping, Turn
+from gateway.scheduler.lock import WorkerLock
+from gateway.settings import Settings
+from gateway.settings.types import TwilioSettings
+from gateway.steps.context import StepParts
+from gateway.store import inbox, installation
+from gateway.store.database import SqliteDatabase, Transaction
+from gateway.store.gate import ClockGate, open_gate
+from gateway.store.group import GroupCommit, Job, run_each
+from gateway.store.migrate import migrate
+
+T = TypeVar("T")
+
+RECONCILE_SECONDS = 300.0
+PROBE_SECONDS = 5.0
+EXPIRE_SECONDS = 600.0
+EXPIRE_ROWS = 2000
+# Waiting a little lets steps that finish together share a commit; with few in flight it would only slow them down.
+GATHER_SECONDS = 0.004
+GATHER_FROM_STEPS = 8
+STRIPE_CONCURRENCY = 8
+
+
+class SystemClock:
+    """The wall clock, as live mode has it."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        # Goes on while the machine sleeps, where the kernel has such a clock.
+        if hasattr(time, "CLOCK_BOOTTIME"):
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
+
+
+class SandboxClock(SystemClock):
+    """The wall clock plus the offset that the database holds; a stamp on the gate's file says when it was moved."""
+
+    def __init__(self, database: SqliteDatabase, gate: ClockGate) -> None:
+        self._database = database
+        self._gate = gate
+        self._seen: int | None = None
+        self._offset_ms = 0
+
+    def now_ms(self) -> int:
+        stamp = self._gate.stamp()
+        if stamp != self._seen:
+            with self._database.read() as tx:
+                self._offset_ms = installation.clock_offset_ms(tx)
+            self._seen = stamp
+        return super().now_ms() + self._offset_ms
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Everything of one process, built and not started."""
+
+    settings: Settings
+    database: SqliteDatabase
+    clock: Clock
+    gate: ClockGate | None
+    rules: Rules
+    sources: Mapping[str, Source]
+    intake: Intake
+    rejections: Rejections
+    health: Health
+    news: ApplyParts
+    steps: StepParts
+    http: Http
+    scheduler: EmbeddedScheduler
+    close_writer: Callable[[], None]
+
+    def close(self) -> None:
+        """End the writers and close the database; only when nothing uses this gateway any more."""
+        self.intake.close()
+        self.rejections.flush()
+        self.close_writer()
+        self.http.close()
+        self.database.close()
+
+
+def rules_from(settings: Settings) -> Rules:
+    times, limits, signup = settings.times, settings.limits, settings.signup
+    return Rules(
+        env=settings.env,
+        default_country=signup.default_country,
+        default_number_type=signup.default_number_type,
+        default_assistant_id=settings.vapi.assistant_id,
+        server_url_template=settings.vapi.server_url,
+        suspended_message=signup.suspended_message,
+        grace_ms=times.grace_ms,
+        release_after_ms=times.release_after_ms,
+        settle_ms=times.settle_ms,
+        taken_settle_ms=times.taken_settle_ms,
+        provider_timeout_ms=times.provider_timeout_ms,
+        lease_ms=times.lease_ms,
+        max_purchases_per_hour=limits.max_purchases_per_hour,
+        max_purchases_per_day=limits.max_purchases_per_day,
+        max_releases_per_hour=limits.max_releases_per_hour,
+        max_release_share=limits.max_release_share,
+        papers={
+            kind: Papers(shown.address_sid, shown.bundle_sid) for kind, shown in settings.twilio.compliance.items()
+        },
+    )
+
+
+def open_database(settings: Settings) -> SqliteDatabase:
+    """The database of these settings: made if need be, checked, up to date, and ours.
+
+    Raises DatabaseRefused, OtherInstallation or StorageUnavailable with a sentence that says what to do.
+    """
+    settings.database.path.parent.mkdir(parents=True, exist_ok=True)
+    database = SqliteDatabase(settings.database.path)
+    try:
+        database.quick_check()
+        migrate(database)
+        with database.transaction() as tx:
+            installation.bind(tx, settings.mode, settings.env, settings.twilio.account_sid)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def with_pretend_world(settings: Settings) -> Settings:
+    """In sandbox mode: the settings with the pretend world's address, which is started when none answers."""
+    if not settings.needs_world:
+        return settings
+    from gateway.settings import with_world
+    from gateway.simulator.address import ensure_world
+
+    world = ensure_world(settings.database.var_dir, **world_options(settings))
+    return with_world(settings, world.url, world.id)
+
+
+def world_options(settings: Settings) -> dict[str, Any]:
+    """What the pretend world must accept so that these settings open it."""
+    twilio = settings.twilio
+    keys = {str(twilio.api_key): str(twilio.api_secret)} if twilio.api_key and twilio.api_secret else {}
+    options: dict[str, Any] = {
+        "account_sid": twilio.account_sid,
+        "api_keys": keys,
+        "vapi_key": str(settings.vapi.api_key),
+        "stripe_secrets": [str(secret) for secret in settings.stripe.webhook_secrets],
+    }
+    if twilio.auth_token:
+        options["auth_token"] = str(twilio.auth_token)
+    if settings.stripe.api_key:
+        options["stripe_api_key"] = str(settings.stripe.api_key)
+    if settings.vapi.assistant_id:
+        options["assistants"] = [settings.vapi.assistant_id]
+    return options
+
+
+def build(
+    settings: Settings,
+    database: SqliteDatabase,
+    *,
+    clock: Clock | None = None,
+    adapter: Callable[[], Any] | None = None,
+    seed: int | None = None,
+) -> Gateway:
+    """A gateway on an opened database. Starts no scheduler; opens no connection to anybody.
+
+    clock, adapter, seed: for tests: a clock by hand, a transport in this process, reproducible choices.
+    """
+    gate = None if settings.is_live else ClockGate(settings.database.path)
+    clock = clock or (SandboxClock(database, gate) if gate else SystemClock())
+    http = Http(clock, adapter) if adapter else Http(clock)
+    rules = rules_from(settings)
+    sources = sources_of(settings)
+    billing = billing_of(settings, http)
+    running: list[EmbeddedScheduler] = []
+
+    def wake() -> None:
+        for scheduler in running:
+            scheduler.wake()
+
+    writer: GroupCommit[Job, Any] = GroupCommit(
+        database, run_each, name="steps", pause_seconds=lambda: gather_seconds(running)
+    )
+
+    def commit(job: Callable[[Transaction], T]) -> T:
+        result: T = writer.call(job)
+        return result
+
+    steps = StepParts(
+        database=database,
+        commit=commit,
+        telephony=telephony_of(settings, http),
+        assistants=assistants_of(settings, http),
+        billing=billing,
+        clock=clock,
+        rules=rules,
+        slots=slots_of(settings),
+        gate=gate.call_open if gate else open_gate,
+        is_stopping=lambda: any(scheduler.is_stopping for scheduler in running),
+        random=Random(seed),  # noqa: S311
+    )
+    news = news_parts(settings, sources, rules)
+    intake = Intake(database, on_news=wake)
+    pressure = Pressure(intake, clock.monotonic)
+    scheduler = EmbeddedScheduler(driving(settings, steps, news, pressure), WorkerLock(settings.database.path))
+    running.append(scheduler)
+    return Gateway(
+        settings=settings,
+        database=database,
+        clock=clock,
+        gate=gate,
+        rules=rules,
+        sources=sources,
+        intake=intake,
+        rejections=Rejections(database),
+        health=Health(database, StorageProbe(database, clock.monotonic), clock, scheduler_problem(running)),
+        news=news,
+        steps=steps,
+        http=http,
+        scheduler=scheduler,
+        close_writer=writer.close,
+    )
+
+
+def gather_seconds(running: list[EmbeddedScheduler]) -> float:
+    return GATHER_SECONDS if any(scheduler.in_flight >= GATHER_FROM_STEPS for scheduler in running) else 0.0
+
+
+def news_parts(settings: Settings, sources: Mapping[str, Source], rules: Rules) -> ApplyParts:
+    livemode = {"true": True, "false": False}.get(settings.stripe.livemode)
+
+    def consider(tx: Transaction, tenant_id: int, now_ms: int, cause: str) -> object:
+        return reconsider(tx, tenant_id, rules, now_ms, cause)
+
+    return ApplyParts(
+        sources=sources,
+        reconsider=consider,
+        options_changed=options_changed,
+        livemode=livemode,
+        rereads_subscriptions=frozenset({"stripe"} if settings.stripe.api_key else ()),
+    )
+
+
+def driving(settings: Settings, steps: StepParts, news: ApplyParts, pressure: Callable[[], bool]) -> Driving:
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def turn(free_threads: int) -> Turn:
+        found = take_turn(steps, news, owner, free_threads)
+        return Turn(found.claims, found.next_due_at_ms, found.has_more)
+
+    def expire() -> None:
+        before_ms = steps.clock.now_ms() - settings.times.body_keep_ms
+        steps.commit(lambda tx: inbox.expire_bodies(tx, before_ms, EXPIRE_ROWS))
+
+    return Driving(
+        turn=turn,
+        advance=partial(advance, steps),
+        changed_elsewhere=steps.database.changed_elsewhere,
+        now_ms=steps.clock.now_ms,
+        threads=settings.limits.step_threads,
+        is_pressed=pressure,
+        housekeeping=(
+            Housekeeping("reconcile", RECONCILE_SECONDS, lambda: logged_reconcile(steps)),
+            Housekeeping("probe", PROBE_SECONDS, lambda: logged_probe(steps)),
+            Housekeeping("expire", EXPIRE_SECONDS, expire),
+        ),
+    )
+
+
+def logged_reconcile(steps: StepParts) -> None:
+    reconcile(steps, apply=True)
+
+
+def logged_probe(steps: StepParts) -> None:
+    probe_refusing(steps)
+
+
+def scheduler_problem(running: list[EmbeddedScheduler]) -> Callable[[], str | None]:
+    def problem() -> str | None:
+        for scheduler in running:
+            if scheduler.was_started and not scheduler.is_alive:
+                return "The worker has stopped; tenants do not go on until this process is started anew."
+        return None
+
+    return problem
+
+
+def sources_of(settings: Settings) -> dict[str, Source]:
+    """The sources whose secrets are set, by the name in their address."""
+    found: dict[str, Source] = {}
+    if settings.stripe.webhook_secrets:
+        found["stripe"] = StripeSource([str(secret) for secret in settings.stripe.webhook_secrets])
+    if settings.standard.webhook_secrets:
+        found["standard"] = StandardSource([str(secret) for secret in settings.standard.webhook_secrets])
+    return found
+
+
+def telephony_of(settings: Settings, http: Http) -> Telephony:
+    twilio = settings.twilio
+    username, password = twilio_login(twilio)
+    return TwilioClient(
+        http,
+        base_url=twilio.base_url,
+        pricing_base_url=twilio.pricing_base_url,
+        account_sid=twilio.account_sid,
+        username=username,
+        password=password,
+    )
+
+
+def twilio_login(twilio: TwilioSettings) -> tuple[str, str]:
+    """An API key where there is one: it can be withdrawn by itself."""
+    if twilio.api_key and twilio.api_secret:
+        return str(twilio.api_key), str(twilio.api_secret)
+    return twilio.account_sid, str(twilio.auth_token or "")
+
+
+def assistants_of(settings: Settings, http: Http) -> Assistants:
+    return VapiClient(
+        http,
+        base_url=settings.vapi.base_url,
+        api_key=str(settings.vapi.api_key),
+        account_sid=settings.twilio.account_sid,
+        describe=describe_numbers(settings.twilio),
+    )
+
+
+def describe_numbers(twilio: TwilioSettings) -> Describe:
+    if twilio.api_key and twilio.api_secret:
+        return twilio_import(twilio.account_sid, api_key=str(twilio.api_key), api_secret=str(twilio.api_secret))
+    return twilio_import(twilio.account_sid, auth_token=str(twilio.auth_token or ""))
+
+
+def billing_of(settings: Settings, http: Http) -> Billing | None:
+    if not settings.stripe.api_key:
+        return None
+    return StripeClient(http, base_url=settings.stripe.base_url, api_key=str(settings.stripe.api_key))
+
+
+def slots_of(settings: Settings) -> Mapping[str, Semaphore]:
+    limits = settings.limits
+    return {
+        "twilio": Semaphore(limits.twilio_concurrency),
+        "vapi": Semaphore(limits.vapi_concurrency),
+        "stripe": Semaphore(STRIPE_CONCURRENCY),
+    }
+
+
+def open_gateway(settings: Settings) -> Gateway:
+    """What `serve`, `work` and the operator's commands start from."""
+    settings = with_pretend_world(settings)
+    return build(settings, open_database(settings))

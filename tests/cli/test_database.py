@@ -1,0 +1,118 @@
+"""`migrate`, `backup`, `clock` and `doctor`."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.clock import Duration
+from gateway.store.database import SqliteDatabase
+from tests.cli.conftest import Run
+from tests.stories.sandbox import Sandbox
+
+
+def test_migrate_is_safe_to_repeat_and_says_what_it_did(run: Run) -> None:
+    first, second = run("migrate", "--json").json[0], run("migrate", "--json").json[0]
+
+    assert first["applied"][0] == "0001_inbox"
+    assert first["bound"] is True
+    assert second == {**first, "applied": [], "bound": False}
+
+
+def test_a_backup_holds_everything_and_the_gateway_goes_on(acme: Sandbox, run: Run, place: Path) -> None:
+    result = run("backup", "copy.db", "--json")
+    acme.deliver("checkout.completed", "bob")
+
+    assert result.status == 0
+    copy = SqliteDatabase(place / "copy.db")
+    with copy.read() as tx:
+        assert tx.all("SELECT tenant_key FROM tenants") == [{"tenant_key": "acme"}]
+    copy.close()
+    assert stat.S_IMODE((place / "copy.db").stat().st_mode) == 0o600
+    assert not list(place.glob("copy.db.*"))
+
+
+def test_a_backup_never_overwrites(acme: Sandbox, run: Run, place: Path) -> None:
+    (place / "copy.db").write_text("precious")
+
+    assert run("backup", "copy.db").status == 2
+    assert run("backup", "nowhere/copy.db").status == 2
+    assert (place / "copy.db").read_text() == "precious"
+
+
+def test_doctor_says_that_all_is_well(acme: Sandbox, run: Run) -> None:
+    result = run("doctor")
+
+    assert result.status == 0, result.out
+    assert "All is well." in result.out
+    assert "1 active" in result.out
+
+
+def test_doctor_before_the_first_start_finds_no_fault(run: Run) -> None:
+    result = run("doctor")
+
+    assert result.status == 0
+    assert "does not exist yet" in result.out
+
+
+def test_doctor_notices_what_is_wrong(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.deliver("checkout.completed", set={"metadata.area_code": "1"})
+    sandbox.settle(60)
+    monkeypatch.setenv("TWILIO_ACOUNT_SID", "AC1")
+
+    result = run("doctor", "--json")
+
+    (report,) = result.json
+    assert result.status == 1
+    bad = {finding["what"]: finding["says"] for finding in report["findings"] if finding["is_well"] is False}
+    assert "1 blocked" in bad["tenants"]
+    assert "TWILIO_ACCOUNT_SID" in bad["settings"]
+
+
+def test_doctor_warns_of_a_dotenv_that_others_can_read(run: Run, place: Path) -> None:
+    (place / ".env").write_text("LOG_LEVEL=INFO\n")
+    (place / ".env").chmod(0o644)
+
+    assert "chmod 600" in run("doctor").out
+
+
+def test_doctor_of_a_damaged_database_says_so(run: Run, place: Path) -> None:
+    (place / "gateway.db").write_bytes(b"x" * 9000)
+
+    result = run("doctor")
+
+    assert result.status == 1
+    assert "damaged" in result.out
+
+
+def test_the_clock_moves_forward_and_says_how_far(sandbox: Sandbox, run: Run) -> None:
+    assert run("clock", "advance", "1d12h").status == 0
+
+    (shown,) = run("clock", "show", "--json").json
+    assert 0 <= 129_600_000 - shown["ahead_ms"] < 60_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("90s", 90_000), ("1.5h", 5_400_000), ("8d", 691_200_000), ("1d12h", 129_600_000)]
+)
+def test_durations_are_read_as_people_write_them(text: str, ms: int) -> None:
+    assert Duration().convert(text, None, None) == ms
+
+
+def test_a_live_clock_cannot_be_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = {
+        "GATEWAY_MODE": "live",
+        "GATEWAY_ENV": "prod",
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKEN": "t" * 32,
+        "VAPI_API_KEY": "v" * 32,
+        "STRIPE_WEBHOOK_SECRET": "whsec_" + "s" * 32,
+    }
+    for name, value in live.items():
+        monkeypatch.setenv(name, value)
+    assert run("migrate").status == 0
+
+    assert run("clock", "advance", "1d").status == 1
+    assert run("trigger", "checkout.completed").status == 2

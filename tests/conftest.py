@@ -1,0 +1,61 @@
+"""What every test run says about itself: which kinds of tests this machine cannot run; none may be skipped in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
+
+
+def missing() -> list[str]:
+    """What this machine lacks, and which tests go without it."""
+    found = []
+    if not os.environ.get("TEST_POSTGRES_URL"):
+        found.append("PostgreSQL tests (TEST_POSTGRES_URL is not set)")
+    if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
+        found.append("browser tests (no Chromium found; CHROMIUM names one)")
+    if not os.path.isdir(os.environ.get("VENDOR_SPECS_DIR", "")):
+        found.append("comparisons with vendors' OpenAPI documents (VENDOR_SPECS_DIR is not set)")
+    return found
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if NOTHING_SKIPPED and missing():
+        raise pytest.UsageError(f"Nothing may be skipped here, but these cannot run: {'; '.join(missing())}.")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if failed := os.environ.get("FAILED_CHECKS"):
+        terminalreporter.write_line(f"Failed before the tests, see above: {failed}.", red=True)
+    for what in missing():
+        terminalreporter.write_line(f"Skipped on this machine: {what}.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    forbid_skip(report)
+    return report
+
+
+def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if NOTHING_SKIPPED and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"Skipped where nothing may be skipped: {reason}"

@@ -1,0 +1,91 @@
+"""Every state with every wish, written out: where it stands with work left, and with none."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from gateway.domain import moves
+from gateway.domain.model import State, Wanted
+
+# state: wanted active, suspended, released, nothing; each "while work is left / once there is none".
+TABLE = """
+new          | provisioning/active       | suspending/suspended | releasing/released | new/new
+provisioning | provisioning/active       | suspending/suspended | releasing/released | provisioning/new
+active       | resuming/active           | suspending/suspended | releasing/released | active/active
+suspending   | resuming/active           | suspending/suspended | releasing/released | suspending/suspending
+suspended    | resuming/active           | suspending/suspended | releasing/released | suspended/suspended
+resuming     | resuming/active           | suspending/suspended | releasing/released | resuming/resuming
+releasing    | resuming/active           | suspending/suspended | releasing/released | releasing/releasing
+released     | provisioning/provisioning | released/released    | releasing/released | released/released
+"""
+COLUMNS = (Wanted.ACTIVE, Wanted.SUSPENDED, Wanted.RELEASED, Wanted.NOTHING)
+
+
+def expectations() -> dict[tuple[str, str, bool], str]:
+    cells = {}
+    for line in TABLE.strip().splitlines():
+        state, *pairs = (part.strip() for part in line.split("|"))
+        for wanted, pair in zip(COLUMNS, pairs, strict=True):
+            meanwhile, in_the_end = pair.split("/")
+            cells[state, str(wanted), False] = meanwhile
+            cells[state, str(wanted), True] = in_the_end
+    return cells
+
+
+EXPECTED = expectations()
+EVERY_PAIR = list(itertools.product(State, Wanted, (False, True)))
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "is_complete"),
+    EVERY_PAIR,
+    ids=[f"{state}, wanted {wanted}, {'done' if done else 'work left'}" for state, wanted, done in EVERY_PAIR],
+)
+def test_a_state_and_a_wish_lead_where_the_table_says(state: State, wanted: Wanted, is_complete: bool) -> None:
+    expected = EXPECTED[state, wanted, is_complete]
+
+    assert moves.next_state(state, wanted, is_complete) == expected
+
+
+def test_the_table_names_no_pair_that_does_not_exist() -> None:
+    assert set(EXPECTED) == {(str(state), str(wanted), done) for state, wanted, done in EVERY_PAIR}
+
+
+@pytest.mark.parametrize(("state", "wanted"), list(itertools.product(State, Wanted)))
+def test_every_pair_is_explained_in_a_sentence(state: State, wanted: Wanted) -> None:
+    sentence = moves.why(state, wanted)
+
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize(
+    ("wanted", "goal"),
+    [(Wanted.ACTIVE, State.ACTIVE), (Wanted.SUSPENDED, State.SUSPENDED), (Wanted.RELEASED, State.RELEASED)],
+)
+def test_from_anywhere_work_and_its_end_lead_to_what_is_wanted(state: State, wanted: Wanted, goal: State) -> None:
+    working = moves.next_state(state, wanted, is_complete=False)
+
+    reached = moves.next_state(working, wanted, is_complete=True)
+
+    assert reached is (State.RELEASED if state is State.RELEASED and wanted is Wanted.SUSPENDED else goal)
+
+
+@pytest.mark.parametrize(("state", "wanted", "is_complete"), EVERY_PAIR)
+def test_a_resting_state_is_only_reached_when_nothing_is_left_to_do(
+    state: State, wanted: Wanted, is_complete: bool
+) -> None:
+    resting = {State.ACTIVE, State.SUSPENDED, State.RELEASED}
+
+    after = moves.next_state(state, wanted, is_complete)
+
+    assert is_complete or after is state or after not in resting
+
+
+def test_only_a_return_after_the_release_starts_a_generation() -> None:
+    starting = [pair for pair in itertools.product(State, Wanted) if moves.starts_generation(*pair)]
+
+    assert starting == [(State.RELEASED, Wanted.ACTIVE)]

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.flow.receive import Rejections
+from gateway.store.database import SqliteDatabase
+from gateway.store.migrate import migrate
+from gateway.web import WebParts
+from tests.integrations.senders import NOW_MS
+from tests.web.entries import FlaskEntry, FrontEntry
+from tests.web.serving import make_parts
+
+
+class FixedClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.at_ms = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def monotonic(self) -> float:
+        return self.at_ms / 1000
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(tmp_path / "gateway.db")
+    migrate(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def parts(database: SqliteDatabase, clock: FixedClock) -> Iterator[WebParts]:
+    # Written when a test says so, and not by a timer that outlives it.
+    parts = make_parts(database, clock, Rejections(database, schedule=lambda seconds, call: None))
+    yield parts
+    parts.intake.close()
+
+
+@pytest.fixture
+def front(parts: WebParts) -> Iterator[FrontEntry]:
+    entry = FrontEntry(parts)
+    yield entry
+    entry.close()
+
+
+@pytest.fixture(params=["front", "flask"])
+def entry(request: pytest.FixtureRequest, parts: WebParts) -> Iterator[FrontEntry | FlaskEntry]:
+    made = FrontEntry(parts) if request.param == "front" else FlaskEntry(parts)
+    yield made
+    made.close()
