@@ -54,8 +54,8 @@ def measure(rounds: int, seconds: float) -> Iterator[Ratio | Missing]:
 
 def table_of(path: Path, size: int) -> Any:
     """A migrated database with `size` tenants: 90 % at rest, 9 % due later, 1 % due now."""
-    from gateway.store.database import SqliteDatabase
     from gateway.store.migrate import migrate
+    from gateway.store.sqlite import SqliteDatabase
 
     database = SqliteDatabase(path)
     migrate(database)

@@ -155,7 +155,7 @@ class Peek:
     def __init__(self, folder: Path) -> None:
         if str(processes.ROOT) not in sys.path:
             sys.path.insert(0, str(processes.ROOT))
-        from gateway.store.database import SqliteDatabase
+        from gateway.store.sqlite import SqliteDatabase
 
         self._database = SqliteDatabase(folder / "gateway.db")
 

@@ -7,7 +7,9 @@ GatewayError
 ├── RequestRefused            a request we answer with a 4xx of our own
 │   ├── SignatureInvalid      401
 │   └── BodyUnreadable        400
-├── StorageUnavailable        nothing was stored; the sender must try again (503)
+├── StorageUnavailable        nothing can be stored now; the sender must try again (503)
+│   ├── TransactionLost       it lost against another one, or its connection broke: nothing was stored, repeat it
+│   └── CommitUnknown         the connection broke while committing: it may have been stored
 ├── EventWaits                an event cannot be applied yet, and why
 ├── OptionsInvalid            a signup's option makes no sense; names the key
 ├── LeaseLost                 another worker owns the tenant, or its record changed: stop, store nothing
@@ -87,6 +89,14 @@ class StorageUnavailable(GatewayError):
     def __init__(self, message: str, retry_after_seconds: int = 5) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TransactionLost(StorageUnavailable):
+    """Nothing of this transaction was stored, and the same one may succeed at once: it may be repeated as a whole."""
+
+
+class CommitUnknown(StorageUnavailable):
+    """Nobody knows whether this was stored: never take it for not done. Repeat only what does no harm twice."""
 
 
 class EventWaits(GatewayError):

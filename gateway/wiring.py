@@ -33,15 +33,15 @@ from gateway.integrations.vapi.client import VapiClient
 from gateway.integrations.vapi.imports import Describe, twilio_import
 from gateway.ports import Assistants, Billing, Clock, Source, Telephony
 from gateway.scheduler.embedded import Driving, EmbeddedScheduler, Housekeeping, Turn
-from gateway.scheduler.lock import WorkerLock
+from gateway.scheduler.lock import place_of
 from gateway.settings import Settings
 from gateway.settings.types import TwilioSettings
 from gateway.steps.context import StepParts
 from gateway.store import inbox, installation
-from gateway.store.database import SqliteDatabase, Transaction
+from gateway.store.database import Database, Transaction
+from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate, open_gate
 from gateway.store.group import GroupCommit, Job, run_each
-from gateway.store.migrate import migrate
 
 T = TypeVar("T")
 
@@ -68,11 +68,22 @@ class SystemClock:
         return time.monotonic()
 
 
-class SandboxClock(SystemClock):
-    """The wall clock plus the offset that the database holds; a stamp on the gate's file says when it was moved."""
+class DatabaseClock(SystemClock):
+    """The database's time, one for all machines; this machine's where it keeps none."""
 
-    def __init__(self, database: SqliteDatabase, gate: ClockGate) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
+
+    def now_ms(self) -> int:
+        at_ms = self._database.now_ms()
+        return super().now_ms() if at_ms is None else at_ms
+
+
+class SandboxClock(DatabaseClock):
+    """That plus the offset that the database holds; a stamp on the gate's file says when it was moved."""
+
+    def __init__(self, database: Database, gate: ClockGate) -> None:
+        super().__init__(database)
         self._gate = gate
         self._seen: int | None = None
         self._offset_ms = 0
@@ -91,7 +102,7 @@ class Gateway:
     """Everything of one process, built and not started."""
 
     settings: Settings
-    database: SqliteDatabase
+    database: Database
     clock: Clock
     gate: ClockGate | None
     rules: Rules
@@ -139,24 +150,6 @@ def rules_from(settings: Settings) -> Rules:
     )
 
 
-def open_database(settings: Settings) -> SqliteDatabase:
-    """The database of these settings: made if need be, checked, up to date, and ours.
-
-    Raises DatabaseRefused, OtherInstallation or StorageUnavailable with a sentence that says what to do.
-    """
-    settings.database.path.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(settings.database.path)
-    try:
-        database.quick_check()
-        migrate(database)
-        with database.transaction() as tx:
-            installation.bind(tx, settings.mode, settings.env, settings.twilio.account_sid)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
 def with_pretend_world(settings: Settings) -> Settings:
     """In sandbox mode: the settings with the pretend world's address, which is started when none answers."""
     if not settings.needs_world:
@@ -189,7 +182,7 @@ def world_options(settings: Settings) -> dict[str, Any]:
 
 def build(
     settings: Settings,
-    database: SqliteDatabase,
+    database: Database,
     *,
     clock: Clock | None = None,
     adapter: Callable[[], Any] | None = None,
@@ -200,7 +193,7 @@ def build(
     clock, adapter, seed: for tests: a clock by hand, a transport in this process, reproducible choices.
     """
     gate = None if settings.is_live else ClockGate(settings.database.path)
-    clock = clock or (SandboxClock(database, gate) if gate else SystemClock())
+    clock = clock or (SandboxClock(database, gate) if gate else DatabaseClock(database))
     http = Http(clock, adapter) if adapter else Http(clock)
     rules = rules_from(settings)
     sources = sources_of(settings)
@@ -235,8 +228,9 @@ def build(
     news = news_parts(settings, sources, rules)
     intake = Intake(database, on_news=wake)
     pressure = Pressure(intake, clock.monotonic)
-    scheduler = EmbeddedScheduler(driving(settings, steps, news, pressure), WorkerLock(settings.database.path))
+    scheduler = EmbeddedScheduler(driving(settings, steps, news, pressure), place_of(settings, database))
     running.append(scheduler)
+    database.on_change = wake
     return Gateway(
         settings=settings,
         database=database,

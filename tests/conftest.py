@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import databases
+
+# Where tests are about what a gateway does, they run on every kind of database.
+ON_BOTH = ("stories", "flow", "steps", "scheduler", "cli", "web")
 NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
 
 
@@ -22,6 +27,28 @@ def missing() -> list[str]:
     if not os.path.isdir(os.environ.get("VENDOR_SPECS_DIR", "")):
         found.append("comparisons with vendors' OpenAPI documents (VENDOR_SPECS_DIR is not set)")
     return found
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=databases.KINDS, help="run what runs on every database on this one only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    folder = Path(metafunc.definition.path).relative_to(Path(__file__).parent).parts[0]
+    is_about_a_file = metafunc.definition.get_closest_marker("sqlite_file") is not None
+    # The folder of a test is where its database is, or what is named after it.
+    if folder not in ON_BOTH or is_about_a_file or "tmp_path" not in metafunc.fixturenames:
+        return
+    only = metafunc.config.getoption("--database")
+    metafunc.parametrize("database_kind", [only] if only else databases.KINDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which kind of database this test has. Not doubled for tests that ask for none."""
+    kind = getattr(request, "param", "sqlite")
+    with databases.using(kind):
+        yield kind
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -246,7 +246,7 @@ def test_rules_steps_and_flow_ask_nobody_but_the_clock_they_were_given(name: str
     )
 
 
-DATABASE_FILE = "gateway/store/database.py"
+DATABASE_FILE = "gateway/store/sqlite.py"
 EVERYTHING = sorted(
     str(file.relative_to(ROOT)) for folder in ("gateway", "tests", "bench") for file in (ROOT / folder).rglob("*.py")
 )
@@ -297,7 +297,7 @@ def test_no_file_is_a_place_for_odds_and_ends(name: str) -> None:
 
 def test_what_the_program_imports_production_installs() -> None:
     listed = {
-        re.split(r"[=; ]", line)[0].lower().replace("_", "-")
+        re.split(r"[=;\[ ]", line)[0].lower().replace("_", "-")
         for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
         if line and not line.startswith("#")
     }

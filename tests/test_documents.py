@@ -68,6 +68,7 @@ def test_documented_defaults_are_the_real_ones() -> None:
         "STEP_THREADS": limits.step_threads,
         "TWILIO_CONCURRENCY": limits.twilio_concurrency,
         "VAPI_CONCURRENCY": limits.vapi_concurrency,
+        "DB_POOL_MAX": settings.database.pool_max,
         "ENGINE": settings.engine,
         "BODY_KEEP_DAYS": times.body_keep_days,
         "LOG_LEVEL": settings.log.level,

@@ -107,7 +107,9 @@ def test_live_takes_an_api_key_instead_of_the_auth_token() -> None:
         pytest.param({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL", "sqlite:///path", id="unknown database"),
         pytest.param({"DATABASE_URL": "sqlite://"}, "DATABASE_URL", "sqlite:///path", id="sqlite without a path"),
         pytest.param({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL", "sqlite:///path", id="in memory"),
-        pytest.param({"DATABASE_URL": "postgres://u:hunter2@db/x"}, "DATABASE_URL", "not in this release", id="pg"),
+        pytest.param({"DATABASE_URL": "postgres://u:hunter2@db"}, "DATABASE_URL", "@host/database", id="no database"),
+        pytest.param({"DATABASE_URL": "postgres://u:a@b@db/x?p=1"}, "DATABASE_URL", "@host/database", id="pg options"),
+        pytest.param({"DATABASE_URL": "postgresql+psycopg://db/x"}, "DATABASE_URL", "sqlite:///path", id="a dialect"),
         pytest.param({"PORT": "eighty"}, "PORT", "whole number", id="port in words"),
         pytest.param({"PORT": "70000"}, "PORT", "65535", id="port too large"),
         pytest.param({"HOST": "a b"}, "HOST", "127.0.0.1", id="host with a space"),
@@ -213,6 +215,15 @@ def test_a_sandbox_never_speaks_to_the_real_services() -> None:
 )
 def test_a_sqlite_path_is_relative_with_three_slashes_and_absolute_with_four(url: str, path: str) -> None:
     assert load({"DATABASE_URL": url}).database.path == Path(path)
+
+
+def test_postgresql_is_shown_without_its_password_and_reached_with_it() -> None:
+    settings = load({"DATABASE_URL": "postgres://me:hunter%402hunter@db.example:6432/main?sslmode=require"})
+
+    assert settings.database.shown == "postgresql://me@db.example:6432/main"
+    assert settings.database.conninfo == "postgres://me:hunter%402hunter@db.example:6432/main?sslmode=require"
+    assert "hunter" not in repr(settings)
+    assert "hunter@2hunter" in settings.secrets
 
 
 def test_times_take_decimals_and_say_milliseconds() -> None:

@@ -14,6 +14,7 @@ from gateway.cli.output import as_json_option, print_json, print_pairs
 from gateway.errors import OperatorError
 from gateway.simulator.address import find_world
 from gateway.store import installation
+from gateway.store.database import in_transaction
 from gateway.store.gate import ClockGate
 
 HERE = "gateway.cli.clock"
@@ -69,8 +70,7 @@ def move(session: Opened, by_ms: int) -> None:
     world = find_world(session.settings.database.var_dir)
     gate = ClockGate(session.settings.database.path)
     with gate.no_call_open():
-        with session.database.transaction() as tx:
-            offset_ms = installation.move_clock(tx, by_ms)
+        offset_ms = in_transaction(session.database, lambda tx: installation.move_clock(tx, by_ms))
         if world is not None:
             # The whole distance and not only this step, so that a world that missed one catches up.
             ask_world(world.url, "/clock", {"offset_ms": offset_ms})

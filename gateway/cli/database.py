@@ -1,4 +1,4 @@
-"""The database as a file: bring it up to date, copy it."""
+"""The database as a whole: bring it up to date, copy it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import click
 from gateway.cli.opening import opened, settings_with_logs, wall_clock_ms
 from gateway.cli.output import as_json_option, print_json
 from gateway.errors import GatewayError
-from gateway.store import installation
-from gateway.store.database import SqliteDatabase
+from gateway.settings import Settings
+from gateway.store.engines import bind, database_of
 from gateway.store.migrate import migrate as apply_migrations
+from gateway.store.sqlite import SqliteDatabase
 
 
 @click.command()
@@ -19,22 +20,26 @@ from gateway.store.migrate import migrate as apply_migrations
 def migrate(as_json: bool) -> None:
     """Bring the database up to date. Safe twice, and in two places at once."""
     settings = settings_with_logs()
-    path = settings.database.path
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, mode=0o700)
-    database = SqliteDatabase(path)
-    try:
-        applied = apply_migrations(database)
-        with database.transaction() as tx:
-            is_new = installation.bind(tx, settings.mode, settings.env, settings.twilio.account_sid)
-    finally:
-        database.close()
+    applied, is_new = bring_up_to_date(settings)
+    shown = settings.database.shown
     if as_json:
-        print_json({"database": str(path), "applied": applied, "bound": is_new})
+        print_json({"database": shown, "applied": applied, "bound": is_new})
         return
-    click.echo(f"{path}: applied {', '.join(applied)}." if applied else f"{path} is up to date.")
+    click.echo(f"{shown}: applied {', '.join(applied)}." if applied else f"{shown} is up to date.")
     if is_new:
         click.echo(f"It belongs to {settings.mode}, GATEWAY_ENV={settings.env}, from now on.")
+
+
+def bring_up_to_date(settings: Settings) -> tuple[list[str], bool]:
+    """Apply what is missing; the names applied, and whether the database was nobody's until now."""
+    if not settings.database.var_dir.exists():
+        settings.database.var_dir.mkdir(parents=True, mode=0o700)
+    database = database_of(settings.database)
+    try:
+        database.quick_check()
+        return apply_migrations(database), bind(settings, database)
+    finally:
+        database.close()
 
 
 @click.command()
@@ -51,6 +56,8 @@ def backup(file: Path, as_json: bool) -> None:
     if unfinished.exists():
         raise click.UsageError(f"{unfinished} is left from a backup that was cut off: remove it first.")
     with opened() as session:
+        if not isinstance(session.database, SqliteDatabase):
+            raise click.UsageError("PostgreSQL is backed up by its own tools, such as pg_dump: see docs/runbook.md.")
         try:
             session.database.vacuum_into(unfinished)
             check_copy(unfinished)

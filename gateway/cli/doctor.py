@@ -15,11 +15,12 @@ from gateway import display
 from gateway.cli.opening import Opened, opened, settings_with_logs, wall_clock_ms
 from gateway.cli.output import as_json_option, print_json, printable
 from gateway.errors import GatewayError
-from gateway.scheduler.lock import WorkerLock
+from gateway.scheduler.lock import WorkerLock, place_of
 from gateway.settings import Settings
 from gateway.settings.text import is_loopback, split_url
 from gateway.store import conflicts, inbox, installation, providers, rejections, tenants
-from gateway.store.database import SqliteDatabase
+from gateway.store.database import Database
+from gateway.store.engines import NOT_LASTING, database_of
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 LATE_MS = 60_000
@@ -108,24 +109,43 @@ def about_this_machine(settings: Settings) -> Iterator[Finding]:
 
 def about_database(settings: Settings) -> Iterator[Finding]:
     path = settings.database.path
-    if not path.exists():
+    if settings.database.conninfo is None and not path.exists():
         yield Finding("database", None, f"{path} does not exist yet; the first start makes it.")
         return
     try:
+        if settings.database.conninfo is not None:
+            yield from about_server(settings)
         with opened(settings) as session:
-            yield from about_file(session.database, path)
+            if settings.database.conninfo is None:
+                yield from about_file(session.database, path)
             for check in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
                 yield from check(session)
     except GatewayError as error:
         yield Finding("database", False, str(error))
 
 
-def about_file(database: SqliteDatabase, path: Path) -> Iterator[Finding]:
+def about_file(database: Database, path: Path) -> Iterator[Finding]:
     database.quick_check()
-    with database.read() as tx:
-        engine = installation.engine(tx)
     size = path.stat().st_size / 1e6
-    yield Finding("database", True, f"{path}, {size:.1f} MB, sound; {engine}")
+    yield Finding("database", True, f"{path}, {size:.1f} MB, sound; {database.describe()}")
+
+
+def about_server(settings: Settings) -> Iterator[Finding]:
+    """What can be said of a PostgreSQL server before anything in it is ours."""
+    database = database_of(settings.database)
+    try:
+        database.quick_check()
+        yield Finding("database", True, f"{settings.database.shown}; {database.describe()}")
+        if not database.is_lasting():
+            yield Finding("database", False, NOT_LASTING)
+        skew_ms = (database.now_ms() or 0) - wall_clock_ms()
+        if abs(skew_ms) > MOST_SKEW_MS:
+            says = (
+                f"This machine's is {display.duration(abs(skew_ms))} off the database's, which is the one that counts."
+            )
+            yield Finding("clock", None, says)
+    finally:
+        database.close()
 
 
 def about_storing(session: Opened) -> Iterator[Finding]:
@@ -154,10 +174,12 @@ def about_clock(session: Opened) -> Iterator[Finding]:
 
 
 def about_worker(session: Opened) -> Iterator[Finding]:
-    lock = WorkerLock(session.settings.database.path)
-    is_free = lock.path.exists() and lock.take()
-    lock.free()
-    if is_free or not lock.path.exists():
+    place = place_of(session.settings, session.database)
+    is_free = (isinstance(place, WorkerLock) and not place.path.exists()) or place.take()
+    place.free()
+    if not session.database.has_sessions:
+        yield Finding("worker", None, "through a pooler nobody can know whether one is running: run one `work` only")
+    elif is_free:
         yield Finding("worker", None, "none is running now (python -m gateway serve, or work)")
     else:
         yield Finding("worker", True, "one is running")

@@ -14,8 +14,8 @@ from gateway.domain.rules import Rules
 from gateway.errors import DatabaseRefused
 from gateway.settings import Settings, load_from_process
 from gateway.store import installation
-from gateway.store.database import SqliteDatabase
-from gateway.store.migrate import pending
+from gateway.store.database import Database
+from gateway.store.engines import database_of, refuse_old
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Opened:
     """A database that exists, is up to date, and belongs to these settings."""
 
     settings: Settings
-    database: SqliteDatabase
+    database: Database
 
     @property
     def rules(self) -> Rules:
@@ -41,9 +41,11 @@ class Opened:
             return f"cli:{os.getuid()}"
 
     def now_ms(self) -> int:
-        """The gateway's clock: the wall clock, and how far a sandbox's is ahead."""
+        """The gateway's clock: the database's or the wall clock, and how far a sandbox's is ahead."""
         with self.database.read() as tx:
-            return wall_clock_ms() + installation.clock_offset_ms(tx)
+            offset_ms = installation.clock_offset_ms(tx)
+        at_ms = self.database.now_ms()
+        return (wall_clock_ms() if at_ms is None else at_ms) + offset_ms
 
 
 def wall_clock_ms() -> int:
@@ -61,18 +63,14 @@ def settings_with_logs() -> Settings:
 def opened(settings: Settings | None = None) -> Iterator[Opened]:
     """The database that the settings name; never makes one. Raises DatabaseRefused, OtherInstallation."""
     settings = settings or settings_with_logs()
-    if not settings.database.path.exists():
+    if settings.database.conninfo is None and not settings.database.path.exists():
         raise DatabaseRefused(
             f"There is no database at {settings.database.path} yet. "
             "Start the gateway once (python -m gateway serve), or make one: python -m gateway migrate"
         )
-    database = SqliteDatabase(settings.database.path)
+    database = database_of(settings.database)
     try:
-        missing = pending(database)
-        if missing:
-            raise DatabaseRefused(
-                f"The database {settings.database.path} lacks {', '.join(missing)}. Run: python -m gateway migrate"
-            )
+        refuse_old(database, settings.database)
         with database.read() as tx:
             installation.check(tx, settings.mode, settings.env, settings.twilio.account_sid)
         yield Opened(settings, database)

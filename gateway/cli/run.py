@@ -25,8 +25,9 @@ def serve(worker: bool) -> None:
 
     Two of these on one database do no harm: one of them works, both take events.
     """
+    from gateway.store.engines import open_database
     from gateway.web.server import serve as serve_forever
-    from gateway.wiring import open_database, with_pretend_world
+    from gateway.wiring import with_pretend_world
 
     os.umask(0o077)
     settings = settings_with_logs()
@@ -42,7 +43,8 @@ def serve(worker: bool) -> None:
 @click.command()
 def work() -> None:
     """Work on tenants until SIGTERM or Ctrl-C. While another worker has this database, wait for its place."""
-    from gateway.wiring import build, open_database, with_pretend_world
+    from gateway.store.engines import open_database
+    from gateway.wiring import build, with_pretend_world
 
     os.umask(0o077)
     settings = settings_with_logs()

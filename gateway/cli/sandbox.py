@@ -64,15 +64,21 @@ def stop_like_ctrl_c() -> None:
 @contextmanager
 def running_gateway(settings: Settings, environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """`serve` as a child, ready; it and a world that nobody else needs are stopped at the end."""
-    from gateway.scheduler.lock import WorkerLock
+    from gateway.cli.database import bring_up_to_date
+    from gateway.scheduler.lock import place_of
+    from gateway.store.engines import database_of
     from gateway.web.server import refuse_taken
 
     refuse_taken(settings.web.host, settings.web.port)
     var_dir = settings.database.var_dir
     var_dir.mkdir(parents=True, exist_ok=True)
-    lock = WorkerLock(settings.database.path)
-    is_alone = lock.take()
-    lock.free()
+    # Nobody has to know of `migrate` to try it out.
+    bring_up_to_date(settings)
+    database = database_of(settings.database)
+    place = place_of(settings, database)
+    is_alone = place.take()
+    place.free()
+    database.close()
     log_path = var_dir / "sandbox.log"
     with log_path.open("wb") as log:
         gateway = subprocess.Popen(

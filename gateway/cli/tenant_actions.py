@@ -13,7 +13,7 @@ from gateway.cli.output import as_json_option, print_json, printable
 from gateway.domain.model import Blocked, Hold, Tenant
 from gateway.flow import export, operate
 from gateway.flow.operate import Operator
-from gateway.store.database import Transaction
+from gateway.store.database import Transaction, in_transaction
 
 Action = Callable[[Transaction, Opened, Operator, int], Tenant]
 
@@ -26,9 +26,13 @@ def act(action: Action, reason: str, as_json: bool, done: str) -> None:
     with opened() as session:
         rules = session.rules
         now_ms = session.now_ms()
-        with session.database.transaction() as tx:
-            tenant = action(tx, session, operator(session, reason), now_ms)
-            line = export.line(tx, tenant, rules)
+        who = operator(session, reason)
+
+        def job(tx: Transaction) -> tuple[Tenant, dict[str, Any]]:
+            tenant = action(tx, session, who, now_ms)
+            return tenant, export.line(tx, tenant, rules)
+
+        tenant, line = in_transaction(session.database, job)
     tell(tenant, line, as_json, done)
 
 
@@ -166,8 +170,9 @@ def retry(key: str | None, blocked: str | None, reason: str | None, yes: bool, a
         count = how_many(session, blocked)
         if count:
             confirm(f"Try {count} tenants again that are blocked as {blocked}?", yes)
-        with session.database.transaction() as tx:
-            tried = operate.retry_blocked(tx, blocked, session.rules, who, now_ms)
+        tried = in_transaction(
+            session.database, lambda tx: operate.retry_blocked(tx, blocked, session.rules, who, now_ms)
+        )
     if as_json:
         print_json({"blocked": blocked, "retried": [tenant.tenant_key for tenant in tried]})
     else:

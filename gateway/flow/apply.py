@@ -7,24 +7,22 @@ dropped.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.domain import keys, options
 from gateway.domain.model import News, Subscription, Tenant
 from gateway.domain.subscriptions import hear, is_known, link
-from gateway.errors import EventWaits, GatewayError
+from gateway.errors import EventWaits
+from gateway.flow.aside import AppliedEvent, put_by, put_off
 from gateway.ports import Source
 from gateway.store import inbox, journal, subscriptions, tenants
-from gateway.store.database import Transaction, is_engine_failure
+from gateway.store.database import Transaction
 from gateway.store.inbox import InboxRow
 
 # How long a completed checkout without a key waits for an event that names its tenant.
 WAIT_FOR_NAME_MS = 60_000
 MAX_AHEAD_MS = 24 * 3_600_000
-PAUSES_SECONDS = (5, 20, 60, 300, 900, 3_600, 14_400)
-MAX_TRIES = len(PAUSES_SECONDS) + 1
 UNKNOWN_SOURCE_PAUSE_MS = 600_000
 MAX_REPLAYED = 500
 
@@ -49,25 +47,12 @@ class ApplyParts:
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedEvent:
-    """What became of one inbox row."""
-
-    inbox_id: int
-    source: str
-    event_id: str
-    type: str
-    status: str
-    reason: str | None = None
-    tenant_id: int | None = None
-    tenant_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done, in order, and which tenants it touched."""
+    """What was done, in order, and which tenants it touched. is_left: some news is left to another turn, soon."""
 
     events: tuple[AppliedEvent, ...] = ()
     tenant_ids: tuple[int, ...] = ()
+    is_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +63,41 @@ class Owner:
     linked_by: str
 
 
+class TenantBusy(Exception):
+    """Somebody is changing the tenant just now."""
+
+
 def apply_new(tx: Transaction, parts: ApplyParts, now_ms: int, limit: int = 200) -> Applied:
     """Apply up to about `limit` events: those that are new, those whose time has come, and those that these woke.
 
+    One process at a time: news is read, thought about and marked, and others would do it twice. Nobody waits here,
+    neither for that process nor for a tenant that somebody is working for: what cannot be had now is left to a later
+    turn, so that two processes never wait for each other.
     Safe to repeat. Raises only when the database itself cannot go on; then nothing was done.
     """
+    if not tx.try_lock("apply"):
+        return Applied(is_left=True)
     events: list[AppliedEvent] = []
     touched: dict[int, None] = {}
+    left: set[int] = set()
     # A quarter at most, so that many that wait for something that never comes do not hold up news.
     rows = inbox.due(tx, now_ms, max(1, limit // 4)) + inbox.take_new(tx, limit)
     while rows:
         for row in sorted({row.id: row for row in rows}.values(), key=lambda each: each.id):
-            event, tenant_ids = apply_row(tx, parts, row, now_ms)
+            try:
+                event, tenant_ids = apply_row(tx, parts, row, now_ms)
+            except TenantBusy:
+                left.add(row.id)
+                continue
             events.append(event)
             touched.update(dict.fromkeys(tenant_ids))
-        rows = inbox.take_new(tx, limit - len(events)) if len(events) < limit else []
-    return Applied(tuple(events), tuple(touched))
+        more = inbox.take_new(tx, limit - len(events)) if len(events) < limit else []
+        rows = [row for row in more if row.id not in left]
+    return Applied(tuple(events), tuple(touched), bool(left))
 
 
 def apply_row(tx: Transaction, parts: ApplyParts, row: InboxRow, now_ms: int) -> tuple[AppliedEvent, tuple[int, ...]]:
-    """Apply one event, or note why not; and the tenants it touched."""
+    """Apply one event, or note why not; and the tenants it touched. Raises TenantBusy, and nothing is noted."""
     event = AppliedEvent(row.id, row.source, row.event_id, row.type, "ignored")
     news: News | None = None
     try:
@@ -108,10 +108,12 @@ def apply_row(tx: Transaction, parts: ApplyParts, row: InboxRow, now_ms: int) ->
                 return replace(event, reason="says nothing about a subscription"), ()
             tenant, moved_from = tell(tx, parts, row, news, now_ms)
             remark = remark_on(news)
+    except TenantBusy:
+        raise
     except EventWaits as wait:
         return put_by(tx, row, news, event, wait, now_ms), ()
     except Exception as error:
-        if is_engine_failure(error):
+        if tx.is_lost_by(error):
             raise
         return put_off(tx, row, news, event, error, now_ms), ()
     event = replace(event, status="applied", reason=remark, tenant_id=tenant.id, tenant_key=tenant.tenant_key)
@@ -208,7 +210,7 @@ def self_named(tx: Transaction, row: InboxRow, subscription_id: str, now_ms: int
 
 def tell(tx: Transaction, parts: ApplyParts, row: InboxRow, news: News, now_ms: int) -> tuple[Tenant, int | None]:
     """Store what one event says and have its tenant reconsidered; that tenant, and the one it was taken from."""
-    owner = whose(tx, row, news, now_ms)
+    owner = keep(tx, whose(tx, row, news, now_ms), news)
     tenant = owner.tenant
     # Where the sender has no ids for subscriptions the tenant's own key stands for it, whichever alias was used.
     subscription_id = news.subscription_id if news.subscription_issued else tenant.tenant_key
@@ -235,6 +237,20 @@ def tell(tx: Transaction, parts: ApplyParts, row: InboxRow, news: News, now_ms: 
         if tenant_id is not None:
             parts.reconsider(tx, tenant_id, now_ms, cause)
     return tenant, moved_from
+
+
+def keep(tx: Transaction, owner: Owner, news: News) -> Owner:
+    """The owner as it is now, and kept so until the commit, as is whoever has the subscription. Raises TenantBusy."""
+    wanted = {owner.tenant.id}
+    if news.subscription_issued and news.subscription_id is not None:
+        known = subscriptions.find(tx, news.source, news.subscription_id)
+        if known is not None:
+            wanted.add(known.tenant_id)
+    kept = {tenant_id: tenants.try_lock(tx, tenant_id) for tenant_id in sorted(wanted)}
+    tenant = kept[owner.tenant.id]
+    if tenant is None or not all(kept.values()):
+        raise TenantBusy
+    return replace(owner, tenant=tenant)
 
 
 def remember(tx: Transaction, parts: ApplyParts, row: InboxRow, news: News, owner: Owner, now_ms: int) -> int | None:
@@ -315,62 +331,3 @@ def detail_of(news: News, owner: Owner) -> dict[str, object]:
         "options": sorted(name for name in news.options if name in options.NAMES),
     }
     return {name: value for name, value in detail.items() if value}
-
-
-# --- what cannot be applied now --------------------------------------------------------------------------------------
-
-
-def put_by(
-    tx: Transaction, row: InboxRow, news: News | None, event: AppliedEvent, wait: EventWaits, now_ms: int
-) -> AppliedEvent:
-    """Keep an event that waits, findable by its subscription and its customer; a conflict is shown to the owner."""
-    issued_id = news.subscription_id if news is not None and news.subscription_issued else None
-    tenant_id = None
-    if wait.status == "link_conflict" and news is not None and issued_id is not None:
-        known = subscriptions.find(tx, news.source, issued_id)
-        tenant_id = known.tenant_id if known is not None else None
-    if tenant_id is not None:
-        detail = {"source": row.source, "event_id": row.event_id, "not_applied": wait.status, "reason": wait.reason}
-        journal.write(tx, tenant_id, now_ms, "event", row.type, detail, inbox_id=row.id)
-    inbox.mark(
-        tx,
-        row.id,
-        wait.status,
-        wait.reason,
-        tenant_id=tenant_id,
-        subscription_id=issued_id,
-        customer_id=news.customer_id if news is not None else None,
-        try_at_ms=wait.try_at_ms,
-        tries=0,
-    )
-    return replace(event, status=wait.status, reason=wait.reason, tenant_id=tenant_id)
-
-
-def put_off(
-    tx: Transaction, row: InboxRow, news: News | None, event: AppliedEvent, error: Exception, now_ms: int
-) -> AppliedEvent:
-    """Try an event that failed again after a growing pause, or park it after MAX_TRIES."""
-    tries = row.tries + 1
-    is_over = tries >= MAX_TRIES
-    status = "failed" if is_over else "waiting"
-    reason = f"It failed {tries} of {MAX_TRIES} times: {describe(error)}."
-    inbox.mark(
-        tx,
-        row.id,
-        status,
-        reason,
-        subscription_id=news.subscription_id if news is not None and news.subscription_issued else None,
-        customer_id=news.customer_id if news is not None else None,
-        try_at_ms=None if is_over else now_ms + PAUSES_SECONDS[tries - 1] * 1000,
-        tries=tries,
-    )
-    return replace(event, status=status, reason=reason)
-
-
-def describe(error: Exception) -> str:
-    """What went wrong and where, without an exception's own text unless we wrote it: it may quote a body."""
-    if isinstance(error, GatewayError):
-        return f"{type(error).__name__}, {error}".rstrip(".")
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"

@@ -28,11 +28,16 @@ class Operator:
 
 
 def find(tx: Transaction, tenant_key: str) -> Tenant:
-    """The tenant of this key or alias; raises OperatorError."""
+    """The tenant of this key or alias, ours until the commit; raises OperatorError."""
     tenant = tenants.by_key(tx, tenant_key)
     if tenant is None:
         raise OperatorError(f"There is no tenant {tenant_key}. See: python -m gateway tenants list")
-    return tenant
+    return tenants.lock(tx, tenant.id)
+
+
+def find_or_create(tx: Transaction, tenant_key: str, now_ms: int) -> Tenant:
+    known = tenants.by_key(tx, tenant_key)
+    return tenants.lock(tx, known.id) if known else tenants.create(tx, tenant_key, now_ms)
 
 
 def add(
@@ -42,7 +47,7 @@ def add(
     if not keys.is_legal(tenant_key):
         raise OperatorError(f"{tenant_key!r} is no legal key: 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit.")
     check_options(wishes, rules)
-    tenant = tenants.by_key(tx, tenant_key) or tenants.create(tx, tenant_key, now_ms)
+    tenant = find_or_create(tx, tenant_key, now_ms)
     subscriptions.ensure_manual(tx, tenant.id, tenant.tenant_key, now_ms)
     note(tx, tenant, "add", operator, now_ms, options=sorted(wishes))
     for name, value in wishes.items():
@@ -151,7 +156,7 @@ def commit_to_adopting(
 ) -> Tenant:
     """The tenant under our lease, made if need be. From here on nobody else can choose this number, nor it another."""
     now_ms = parts.clock.now_ms()
-    tenant = tenants.by_key(tx, tenant_key) or tenants.create(tx, tenant_key, now_ms)
+    tenant = find_or_create(tx, tenant_key, now_ms)
     if tenant.hold is Hold.RELEASE:
         raise OperatorError(
             f"{tenant_key} is to be released, so an adopted number would be given away. Nothing was changed. "

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, StorageUnavailable
 from gateway.logs import log_event
 from gateway.ports import Source
 from gateway.store import inbox, rejections
-from gateway.store.database import Database, Transaction
+from gateway.store.database import Database, Transaction, in_transaction
 from gateway.store.group import GroupCommit
 from gateway.store.inbox import Incoming, Receipt
 from gateway.store.rejections import RING_SLOTS, Rejection
@@ -88,7 +88,9 @@ class Intake:
                 raise too_much_at_once()
             self._submitted += rows
             if self._writer is None:
-                self._writer = GroupCommit(self._database, self._flush, name="intake", after_batch=self._ring)
+                self._writer = GroupCommit(
+                    self._database, self._flush, name="intake", after_batch=self._ring, is_repeatable=True
+                )
             writer = self._writer
 
         def finished(result: Receipt | Exception) -> None:
@@ -189,12 +191,14 @@ class Rejections:
         for (source, code), times in counts.items():
             log_event(log, "webhooks.refused", logging.WARNING, source=source, code=code, times=times)
         try:
-            with self._database.transaction() as tx:
-                for source, noted in pending.items():
-                    rejections.write(tx, source, list(noted))
+            in_transaction(self._database, lambda tx: self._write(tx, pending))
         except GatewayError as error:
             log_event(log, "rejections.not_written", logging.WARNING, reason=str(error))
             self._put_back(pending)
+
+    def _write(self, tx: Transaction, pending: dict[str, deque[Rejection]]) -> None:
+        for source, noted in pending.items():
+            rejections.write(tx, source, list(noted))
 
     def _put_back(self, pending: dict[str, deque[Rejection]]) -> None:
         with self._lock:

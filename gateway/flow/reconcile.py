@@ -145,7 +145,7 @@ def doubt(tx: Transaction, parts: StepParts, drift: Drift) -> int:
     if drift.step is None or drift.tenant_id is None:
         return 0
     now_ms = parts.clock.now_ms()
-    tenant = tenants.get(tx, drift.tenant_id)
+    tenant = tenants.lock(tx, drift.tenant_id)
     if tenant.block is not None and tenant.block.step is drift.step and drift.costs_money:
         return 0
     holdings.doubt(tx, tenant.id, drift.step, now_ms, now_ms)

@@ -15,6 +15,8 @@ log = logging.getLogger("gateway.apply")
 
 # A turn holds the one write lock: more would keep deliveries waiting for their commit.
 EVENTS_A_TURN = 25
+# Whoever has what this turn could not have is done with it by then.
+LEFT_PAUSE_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ def take_turn(steps: StepParts, news: ApplyParts, owner: str, free_threads: int)
         applied = apply_new(tx, news, now_ms, EVENTS_A_TURN)
         claims = claim_turn(tx, steps.rules, now_ms, owner, free_threads) if free_threads else []
         times = [time for time in (leases.next_due_at_ms(tx), inbox.next_due_at_ms(tx)) if time is not None]
+        if applied.is_left:
+            times.append(now_ms + LEFT_PAUSE_MS)
         next_due_at_ms = min(times, default=None)
         has_more = len(applied.events) >= EVENTS_A_TURN or (next_due_at_ms is not None and next_due_at_ms <= now_ms)
         return applied, TurnFound(claims, next_due_at_ms, has_more)

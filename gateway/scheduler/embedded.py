@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from gateway.errors import StorageUnavailable
 from gateway.flow.advance import Claim
-from gateway.scheduler.lock import WorkerLock
+from gateway.scheduler.lock import WorkerPlace
 from gateway.steps.context import Stopping
 
 log = logging.getLogger("gateway.scheduler")
@@ -71,9 +71,9 @@ class Driving:
 class EmbeddedScheduler:
     """Starts and stops the work of one process. `wake` may be called from any thread, at any time."""
 
-    def __init__(self, driving: Driving, lock: WorkerLock) -> None:
+    def __init__(self, driving: Driving, place: WorkerPlace) -> None:
         self._driving = driving
-        self._lock = lock
+        self._place = place
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._in_flight = 0
@@ -125,25 +125,37 @@ class EmbeddedScheduler:
             self._jobs.shutdown(wait=False)
         with self._count:
             is_idle = self._count.wait_for(self._is_idle, timeout=max(0.0, end - time.monotonic()))
-        self._lock.free()
+        self._place.free()
         return is_idle and not self._coordinator.is_alive()
 
     def _is_idle(self) -> bool:
         return not self._in_flight and not self._keeping_house
 
     def _run(self) -> None:
-        while not self._lock.take():
-            if self._stopping.wait(SWEEP_SECONDS):
-                return
-        self.is_working = True
-        log.info("worker.started", extra={"fields": {"threads": self._driving.threads}})
-        self._start_jobs()
         next_due_at_ms: int | None = 0
         while not self._stopping.is_set():
-            next_due_at_ms = self._wait_and_turn(next_due_at_ms)
+            if self._has_place():
+                next_due_at_ms = self._wait_and_turn(next_due_at_ms)
+            else:
+                self._stopping.wait(SWEEP_SECONDS)
         self.is_working = False
 
+    def _has_place(self) -> bool:
+        """Whether this process is to work: asked again before each turn, for a place can be lost with a connection."""
+        try:
+            has_place = self._place.take()
+        except StorageUnavailable as error:
+            log.error("worker.storage_unavailable", extra={"fields": {"reason": str(error)}})
+            has_place = False
+        if has_place and not self.is_working:
+            log.info("worker.started", extra={"fields": {"threads": self._driving.threads}})
+            self._start_jobs()
+        self.is_working = has_place
+        return has_place
+
     def _start_jobs(self) -> None:
+        if self._jobs.running:
+            return
         self._jobs.add_job(self.wake, "interval", seconds=SWEEP_SECONDS, id="sweep")
         for each in self._driving.housekeeping:
             self._jobs.add_job(

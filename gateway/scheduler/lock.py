@@ -5,6 +5,44 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Protocol, cast
+
+from gateway.settings import Settings
+from gateway.store.database import Database
+
+
+class WorkerPlace(Protocol):
+    """Who works on a database. Two by accident do no harm: leases and fences guard beneath."""
+
+    def take(self) -> bool:
+        """Whether this process is the worker now; False while another is. Safe to repeat, and cheap once it is.
+
+        Raises StorageUnavailable where nobody can say now.
+        """
+        ...
+
+    def free(self) -> None: ...
+
+
+class HasPlace(Protocol):
+    """A database that keeps the worker's place itself."""
+
+    def take_worker_place(self) -> bool: ...
+
+    def free_worker_place(self) -> None: ...
+
+
+class DatabasePlace:
+    """The place as the database keeps it: over all machines, and given up when the connection breaks."""
+
+    def __init__(self, database: HasPlace) -> None:
+        self._database = database
+
+    def take(self) -> bool:
+        return self._database.take_worker_place()
+
+    def free(self) -> None:
+        self._database.free_worker_place()
 
 
 class WorkerLock:
@@ -31,3 +69,10 @@ class WorkerLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def place_of(settings: Settings, database: Database) -> WorkerPlace:
+    """Where the one embedded worker of a database is known by."""
+    if settings.database.conninfo is None:
+        return WorkerLock(settings.database.path)
+    return DatabasePlace(cast(HasPlace, database))

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from gateway.errors import SettingsError
 from gateway.settings.compliance import NUMBER_TYPES, read_compliance
+from gateway.settings.database import read_database
 from gateway.settings.names import BASE_URLS, NAMES, OUR_PREFIXES, PROVIDER_SECRETS, REAL_HOSTS, SOURCE_SECRETS, WHERE
 from gateway.settings.text import Reader, Secret, base64_length, masked, split_url
 from gateway.settings.types import (
@@ -206,28 +206,6 @@ def read_env(reader: Reader, mode: str) -> str:
             "part of every number's tag; never change it afterwards, and never use one twice on one Twilio account.",
         )
     return env
-
-
-def read_database(reader: Reader, mode: str, is_dyno: bool) -> DatabaseSettings:
-    default = "sqlite:///var/gateway.db" if mode == "live" else "sqlite:///var/sandbox.db"
-    url = reader.text("DATABASE_URL", default)
-    is_allowed = reader.switch("ALLOW_EPHEMERAL_SQLITE")
-    if re.match(r"postgres(ql)?://", url):
-        parts = split_url(url)
-        host = parts.hostname if parts and parts.hostname else "a server"
-        reader.fault("DATABASE_URL", f"names PostgreSQL at {host}: not in this release, expected sqlite:///path.")
-        return DatabaseSettings("postgresql://…", Path("var/gateway.db"))
-    path = unquote(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///") or not path or "?" in path or path.startswith(":memory:"):
-        reader.fault("DATABASE_URL", "is not understood: expected sqlite:///path, such as sqlite:///var/gateway.db.")
-        return DatabaseSettings(default, Path(default.removeprefix("sqlite:///")))
-    if mode == "live" and is_dyno and not is_allowed:
-        reader.fault(
-            "DATABASE_URL",
-            "is SQLite on a platform whose files vanish at every restart (DYNO is set): numbers would be forgotten. "
-            "Put the database on a lasting disk and set ALLOW_EPHEMERAL_SQLITE=1, or run on a machine that has one.",
-        )
-    return DatabaseSettings(url, Path(path))
 
 
 def read_web(reader: Reader, is_dyno: bool) -> WebSettings:

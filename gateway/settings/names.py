@@ -32,7 +32,7 @@ REAL_HOSTS = ("twilio.com", "vapi.ai", "stripe.com")
 
 # Every setting there is, in the order of docs/settings.md.
 NAMES = (
-    *("GATEWAY_MODE", "GATEWAY_ENV", "DATABASE_URL", "ALLOW_EPHEMERAL_SQLITE"),
+    *("GATEWAY_MODE", "GATEWAY_ENV", "DATABASE_URL", "ALLOW_EPHEMERAL_SQLITE", "DB_POOL_MAX"),
     *("PORT", "HOST", "WEB_THREADS", "PUBLIC_URL", "TRUSTED_PROXIES", "SECRET_KEY"),
     *("STRIPE_WEBHOOK_SECRET", "STRIPE_LIVEMODE", "STRIPE_API_KEY", "STANDARD_WEBHOOKS_SECRET"),
     *BASE_URLS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from gateway.settings.text import Secret
 
@@ -14,10 +15,29 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """url: as given, a password in it masked.   path: of a SQLite file, as given, relative to the working folder."""
+    """url: as given, a password in it masked.   conninfo: how PostgreSQL is reached; None for SQLite.
+
+    path: of a SQLite file, as given, relative to the working folder; with PostgreSQL what this machine keeps for
+    itself is named after it.   pool_max: PostgreSQL connections of one process, besides the one that listens.
+    """
 
     url: str
     path: Path
+    conninfo: Secret | None = None
+    pool_max: int = 4
+
+    @property
+    def shown(self) -> str:
+        """Which one it is, for people."""
+        return str(self.path) if self.conninfo is None else self.url
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        if self.conninfo is None:
+            return ()
+        parts = urlsplit(self.conninfo)
+        passwords = [parts.password or "", unquote(parts.password or ""), *parse_qs(parts.query).get("password", [])]
+        return (self.conninfo, *(password for password in passwords if password))
 
     @property
     def var_dir(self) -> Path:
@@ -193,4 +213,6 @@ class Settings:
         """Every secret text, for redaction; never for showing."""
         lists = (self.stripe.webhook_secrets, self.standard.webhook_secrets, self.web.secret_keys)
         single = (self.stripe.api_key, self.twilio.auth_token, self.twilio.api_secret, self.vapi.api_key)
-        return tuple(str(text) for text in (*(each for many in lists for each in many), *single) if text)
+        return tuple(
+            str(text) for text in (*(each for many in lists for each in many), *single, *self.database.secrets) if text
+        )

@@ -17,7 +17,7 @@ from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
 from gateway.steps import release_number
 from gateway.steps.choose_number import choose, options_of, require_assistant
-from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
+from gateway.steps.context import BRAKES, Context, Effect, Halt, Halted, Outcome, no
 from gateway.store import attempts, intents, ledger
 from gateway.store.attempts import Attempt
 from gateway.store.database import Transaction
@@ -334,7 +334,8 @@ def ambiguous(ctx: Context, message: str) -> Outcome:
 
 
 def check_purchase_caps(ctx: Context, tx: Transaction, now_ms: int) -> None:
-    """In the sending transaction: a rolling hour and a rolling day. Raises Halted."""
+    """In the sending transaction, one at a time everywhere: a rolling hour and a rolling day. Raises Halted."""
+    tx.lock(BRAKES)
     sends = intents.first_sends_since(tx, now_ms - DAY_MS)
     in_hour = [at_ms for at_ms in sends if at_ms > now_ms - HOUR_MS]
     for cap, made, window_ms, name in (

@@ -26,6 +26,10 @@ from gateway.store.database import Database, Transaction
 
 T = TypeVar("T")
 
+# What is counted over all tenants is counted by one transaction at a time. One name for all, so that nobody holds one
+# and waits for another.
+BRAKES = "brakes"
+
 
 class MindChanged(LeaseLost):
     """The tenant changed while a step was under way: nothing was sent; decide anew."""
@@ -224,7 +228,7 @@ class Context:
         """Just before a call: the lease is ours and long enough, the provider takes calls."""
         now_ms = self.now_ms()
         tenant, states = self.read(
-            lambda tx: (leases.check(tx, self.tenant.id, self.tenant.fence), providers.states(tx))
+            lambda tx: (leases.look(tx, self.tenant.id, self.tenant.fence), providers.states(tx))
         )
         if (tenant.lease_until_ms or 0) - now_ms < 2 * self.rules.provider_timeout_ms:
             self.parts.commit(

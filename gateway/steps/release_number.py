@@ -12,7 +12,7 @@ from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import DAY_MS, HOUR_MS
 from gateway.errors import Refused, TryLater
 from gateway.ports import Entry, OwnedNumber
-from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
+from gateway.steps.context import BRAKES, Context, Effect, Halt, Halted, Outcome, no
 from gateway.store import attempts, holdings, intents, journal, ledger
 from gateway.store.database import Transaction
 
@@ -206,6 +206,7 @@ def check_release_brake(ctx: Context, tx: Transaction, now_ms: int) -> None:
     operations = (RELEASE, REMOVE)
     if journal.brake_was_lifted(tx, ctx.tenant.id, now_ms - DAY_MS) or attempts.has_begun(tx, ctx.tenant, operations):
         return
+    tx.lock(BRAKES)
     in_hour = attempts.count_tenants_since(tx, operations, now_ms - HOUR_MS, ctx.tenant.id)
     in_day = attempts.count_tenants_since(tx, operations, now_ms - DAY_MS, ctx.tenant.id)
     held = holdings.count_numbers_held_since(tx, operations, now_ms - DAY_MS)

@@ -1,38 +1,29 @@
-"""Open a database and run transactions on it: the few lines where engines differ.
+"""What every database of ours can do, in words no engine owns. `sqlite.py` and `postgres.py` are two that do it.
 
-Nothing else names a database module: two SQLite libraries in one process drop each other's file locks and lose
-committed rows, so the one that sqlite-utils picked is the only one there may be. For the same reason nobody may
-`open()` a database file in this process.
+Write a query once: parameters are `:name`, times and counts are BIGINT, truth is 0 or 1. Markers say what only one
+engine needs: `/*lock*/` keeps the rows of a SELECT from everybody else's changes until the commit, `/*skip_locked*/`
+does that and passes over rows that somebody else holds. Where all writes come one after another they say nothing.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
-import sqlite_utils
-from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
-
-from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.errors import CommitUnknown, TransactionLost
 
 log = logging.getLogger("gateway.store")
 
+T = TypeVar("T")
 Row = dict[str, Any]
-IntegrityError: type[Exception] = sqlite3.IntegrityError
+# The first and so many more: a transaction that lost against another one wins soon, or the database has other trouble.
+MOST_TRIES = 5
 
-BUSY, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN = 5, 13, 10, 8, 14
-LOCKED = 6
-CORRUPT, NOT_A_DATABASE = 11, 26
-BUSY_TIMEOUT_SECONDS = 5.0
-JOURNAL_PAUSE_SECONDS = 0.05
-# Fixed in 3.51.3: until then a checkpoint beside a commit may reset the WAL and corrupt the file.
-SAFE_WAL_VERSION = (3, 51, 3)
+
+class IntegrityError(Exception):
+    """A rule of the schema forbids this row. Names the rule at most, never a value."""
 
 
 class Transaction(Protocol):
@@ -54,204 +45,99 @@ class Transaction(Protocol):
         """A statement with `?` parameters, for multi-row inserts; its rows, if any."""
         ...
 
+    def lock(self, name: str) -> None:
+        """Wait until nobody else's open transaction has this name, and have it until the end of this one."""
+        ...
+
+    def try_lock(self, name: str) -> bool:
+        """The same without waiting: whether we have it."""
+        ...
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run `call` once this transaction is on disk; never if it is rolled back."""
         ...
 
-    def savepoint(self) -> Any:
-        """A context manager: what fails inside is undone alone, the rest of the transaction stays."""
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What fails inside is undone alone, the rest of the transaction stays."""
+        ...
+
+    def is_lost_by(self, error: Exception) -> bool:
+        """Whether the engine itself could not go on, so that the whole transaction is lost, not one job in it."""
         ...
 
 
 class Database(Protocol):
     name: str
+    # Called, from any thread, soon after somebody else has committed, where the engine tells us by itself.
+    on_change: Callable[[], None] | None
 
-    def transaction(self) -> Any:
-        """A context manager that gives a write Transaction: committed at its end, rolled back on an exception.
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A write transaction: committed at its end, rolled back on an exception.
 
-        Raises StorageUnavailable when nothing can be stored now (locked, full, read-only, I/O error).
+        Raises StorageUnavailable when nothing can be stored now (locked, full, read-only, unreachable).
         """
         ...
 
-    def read(self) -> Any:
-        """A context manager that gives a Transaction with one consistent view, for reading only."""
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A transaction with one consistent view, for reading only."""
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Whether anybody committed since this was asked last. Microseconds; for one thread only."""
+        """Whether anybody committed since this was asked last. Cheap; for one thread only. May say yes too often."""
         ...
-
-    def close(self) -> None:
-        """Close every connection; only when no other thread is using this database."""
-        ...
-
-
-class SqliteTransaction:
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._execute = connection.execute
-        self.committed_calls: list[Callable[[], None]] = []
-        self._savepoints = 0
-
-    def all(self, sql: str, **params: Any) -> list[Row]:
-        cursor = self._execute(sql, params)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def one(self, sql: str, **params: Any) -> Row | None:
-        rows = self.all(sql, **params)
-        return rows[0] if rows else None
-
-    def do(self, sql: str, **params: Any) -> int:
-        return int(self._execute(sql, params).rowcount)
-
-    def insert(self, sql: str, **params: Any) -> int:
-        return int(self._execute(sql, params).fetchall()[0][0])
-
-    def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-        """A statement with `?` parameters, for multi-row inserts; its rows, if any."""
-        return list(self._execute(sql, params).fetchall())
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        self.committed_calls.append(call)
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        self._savepoints += 1
-        name = f"s{self._savepoints}"
-        calls = len(self.committed_calls)
-        self._execute(f"SAVEPOINT {name}")
-        try:
-            yield
-        except BaseException:
-            del self.committed_calls[calls:]
-            # After some failures, such as a full disk, the engine has undone the whole transaction by itself.
-            if self._connection.in_transaction:
-                self._execute(f"ROLLBACK TO {name}")
-                self._execute(f"RELEASE {name}")
-            raise
-        self._execute(f"RELEASE {name}")
-
-
-class SqliteDatabase:
-    """A SQLite file: one connection that writes, a few that read, lent to whoever needs one.
-
-    One lock goes round every write transaction of this process. It is fair and SQLite's own busy handler is not: with
-    that alone the 99th percentile of intake is several times worse. The busy handler stays, for other processes.
-
-    busy_timeout_seconds: how long a write waits for another one before it gives up.
-    """
-
-    name = "sqlite"
-
-    def __init__(self, path: str | Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
-        self.path = Path(path)
-        self._busy_timeout_seconds = busy_timeout_seconds
-        self._write_lock = threading.Lock()
-        self._writer: Any = None
-        self._readers: deque[Any] = deque()
-        self._watcher: Any = None
-        self._data_version: int | None = None
-
-    @contextmanager
-    def transaction(self) -> Iterator[SqliteTransaction]:
-        if not self._write_lock.acquire(timeout=self._busy_timeout_seconds):
-            raise StorageUnavailable(
-                f"The database is busy: another write has held it for {self._busy_timeout_seconds:g} s."
-            )
-        try:
-            if self._writer is None:
-                self._writer = self.connect()
-            tx = SqliteTransaction(self._writer)
-            with translated_errors(self.path), writing(self._writer):
-                yield tx
-        finally:
-            self._write_lock.release()
-        for call in tx.committed_calls:
-            run_after_commit(call)
-
-    @contextmanager
-    def read(self) -> Iterator[SqliteTransaction]:
-        try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = self.connect()
-        try:
-            with translated_errors(self.path):
-                connection.execute("BEGIN")
-                try:
-                    yield SqliteTransaction(connection)
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-        except BaseException:
-            connection.close()
-            raise
-        self._readers.append(connection)
-
-    def changed_elsewhere(self) -> bool:
-        """For one thread only: it keeps what it saw last."""
-        if self._watcher is None:
-            self._watcher = self.connect()
-        version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
-        seen, self._data_version = self._data_version, version
-        return bool(seen != version)
-
-    def quick_check(self) -> None:
-        """Refuse a damaged file with a sentence that says what to do."""
-        with self.read() as tx:
-            answer = tx.run("PRAGMA quick_check(1)", [])[0][0]
-        if answer != "ok":
-            raise DatabaseRefused(damaged(self.path))
-
-    def vacuum_into(self, target: Path) -> None:
-        """Write a consistent copy while running; `target` must not exist."""
-        if target.exists():
-            raise DatabaseRefused(f"{target} exists already, and a copy never replaces a file. Name another.")
-        connection = self.connect()
-        try:
-            with translated_errors(self.path):
-                connection.execute("VACUUM INTO ?", (str(target),))
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        """Close every connection; only when no other thread is using this database."""
-        for connection in (self._writer, self._watcher, *self._readers):
-            if connection is not None:
-                connection.close()
-        self._writer = self._watcher = None
-        self._readers.clear()
 
     @property
-    def utils(self) -> sqlite_utils.Database:
-        """The writing connection as sqlite-utils sees it; only inside `transaction()`."""
-        return sqlite_utils.Database(self._writer)
+    def has_sessions(self) -> bool:
+        """Whether a connection is ours alone. Without, nobody tells us of commits or keeps the worker's place."""
+        ...
 
-    def connect(self) -> Any:
-        """A new connection with every pragma set."""
-        with translated_errors(self.path):
-            connection = sqlite3.connect(
-                str(self.path), timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
-            )
-            try:
-                set_pragmas(connection, self.path, self._busy_timeout_seconds)
-            except BaseException:
-                connection.close()
+    def now_ms(self) -> int | None:
+        """The database's own time, the same for every process; None where it has none but this machine's."""
+        ...
+
+    def quick_check(self) -> None:
+        """Raise DatabaseRefused where what is stored cannot be trusted, with a sentence that says what to do."""
+        ...
+
+    def is_lasting(self) -> bool:
+        """Whether a commit is on disk when it returns."""
+        ...
+
+    def describe(self) -> str:
+        """What it runs on, for people."""
+        ...
+
+    def applied_migrations(self) -> list[str]:
+        """Names of the migrations it has."""
+        ...
+
+    def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:
+        """Apply what is missing of name -> portable SQL, all or none, alone; gives the names.
+
+        refuse: called with what is applied already; may raise.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close every connection; only when no other thread is using this database."""
+        ...
+
+
+def in_transaction(database: Database, job: Callable[[Transaction], T], *, is_repeatable: bool = False) -> T:
+    """Run a job in a transaction of its own, again when it lost against another transaction; gives its result.
+
+    is_repeatable: the job does no harm when it was stored already, so it is repeated too when nobody knows whether.
+    """
+    for tries in range(1, MOST_TRIES + 1):
+        try:
+            with database.transaction() as tx:
+                return job(tx)
+        except (TransactionLost, CommitUnknown) as error:
+            may_repeat = is_repeatable or isinstance(error, TransactionLost)
+            if not may_repeat or tries == MOST_TRIES:
                 raise
-        return connection
-
-
-@contextmanager
-def writing(connection: Any) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+            log.info("transaction.repeated", extra={"fields": {"reason": str(error), "tries": tries}})
+    raise AssertionError("unreachable")
 
 
 def run_after_commit(call: Callable[[], None]) -> None:
@@ -260,83 +146,3 @@ def run_after_commit(call: Callable[[], None]) -> None:
         call()
     except Exception:
         log.exception("after_commit.failed")
-
-
-def set_pragmas(connection: Any, path: Path, busy_timeout_seconds: float) -> None:
-    """Make a commit mean: on disk. The journal mode is read back, for SQLite may silently keep the old one."""
-    if sqlite3.sqlite_version_info < (3, 37, 0):
-        raise DatabaseRefused(
-            f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed. Install the package pysqlite3."
-        )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    mode = "wal" if sqlite3.sqlite_version_info >= SAFE_WAL_VERSION else "truncate"
-    # Setting a mode takes a lock even when it is the mode already; asking does not.
-    got = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    if got != mode:
-        got = change_journal_mode(connection, mode, got, busy_timeout_seconds)
-    if got != mode:
-        raise DatabaseRefused(
-            f"{path} is in journal mode {got} and SQLite {sqlite3.sqlite_version} cannot change it to {mode}. "
-            "Stop every process that uses the file, then start again; if that does not help, install pysqlite3."
-        )
-
-
-def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: float) -> str:
-    """The journal mode after asking for `mode`. The engine does not wait for this lock by itself, so we do."""
-    for _ in range(max(1, round(wait_seconds / JOURNAL_PAUSE_SECONDS))):
-        try:
-            return str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
-        except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) != BUSY:
-                raise
-            failure = error
-        time.sleep(JOURNAL_PAUSE_SECONDS)
-    if before == "wal":
-        # It can leave this mode only when nobody else has it open: a sentence for people, not a thing to wait for.
-        return before
-    raise failure
-
-
-@contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Turn the engine's errors into ours: cannot store now, or must not be used at all."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.DatabaseError as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-        if code in (CORRUPT, NOT_A_DATABASE):
-            raise DatabaseRefused(damaged(path)) from error
-        if code == CANNOT_OPEN and not path.parent.is_dir():
-            raise DatabaseRefused(
-                f"The folder {path.parent} of the database does not exist. Create it, or correct DATABASE_URL."
-            ) from error
-        if code in (BUSY, LOCKED, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN):
-            raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
-        raise
-
-
-def is_engine_failure(error: Exception) -> bool:
-    """Whether the engine itself could not go on, so that the whole transaction is lost, not what was written in it."""
-    engine = (StorageUnavailable, DatabaseRefused, sqlite3.OperationalError, sqlite3.InternalError)
-    return isinstance(error, engine) or type(error) is sqlite3.DatabaseError
-
-
-CANNOT_STORE = {
-    BUSY: "it is locked by another process",
-    LOCKED: "a table is locked",
-    FULL: "the disk is full",
-    IO_ERROR: "the disk reports an I/O error",
-    READ_ONLY: "the file is read-only",
-    CANNOT_OPEN: "the file cannot be opened",
-}
-
-
-def damaged(path: Path) -> str:
-    return (
-        f"The database {path} is damaged, so nothing was started and nothing was changed. "
-        "Put the newest backup in its place (keep the damaged file), then start again: "
-        "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
-    )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from gateway.errors import StorageUnavailable
-from gateway.store.database import Database, Transaction, is_engine_failure
+from gateway.store.database import Database, Transaction, in_transaction
 
 log = logging.getLogger("gateway.store")
 
@@ -27,7 +27,9 @@ class GroupCommit(Generic[Item, Result]):
 
     flush: writes a batch in an open transaction and gives one result an item, in order.
     pause_seconds: asked before each batch; how long to let more items gather (0: not at all).
+    is_repeatable: writing a batch that is stored already does no harm.
     after_batch: called once when every item of a batch has its answer, so that another thread is woken only once.
+    A batch that lost against another transaction is written again, so `flush` may be called more than once.
     A batch that fails because nothing can be stored fails as a whole; any other failure is repeated item by item,
     so that one bad item cannot harm its neighbours.
     """
@@ -41,12 +43,14 @@ class GroupCommit(Generic[Item, Result]):
         max_batch: int = 512,
         pause_seconds: Callable[[], float] | None = None,
         after_batch: Callable[[], None] | None = None,
+        is_repeatable: bool = False,
     ) -> None:
         self._database = database
         self._flush = flush
         self._max_batch = max_batch
         self._pause_seconds = pause_seconds
         self._after_batch = after_batch
+        self._is_repeatable = is_repeatable
         self._queue: queue.SimpleQueue[tuple[Item, Done] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -142,8 +146,7 @@ class GroupCommit(Generic[Item, Result]):
         return True
 
     def _write(self, items: Sequence[Item]) -> Sequence[Result]:
-        with self._database.transaction() as tx:
-            return self._flush(tx, items)
+        return in_transaction(self._database, lambda tx: self._flush(tx, items), is_repeatable=self._is_repeatable)
 
     def _write_alone(self, item: Item) -> Any:
         try:
@@ -165,7 +168,7 @@ def run_each(tx: Transaction, jobs: Sequence[Job]) -> list[Any]:
         except Exception as error:
             # A full disk undoes the whole transaction, not this job alone: nothing after it may be written, and what
             # the jobs before it were told is not true any more.
-            if is_engine_failure(error):
+            if tx.is_lost_by(error):
                 raise
             results.append(error)
     return results

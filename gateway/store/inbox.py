@@ -294,7 +294,8 @@ def put(tx: Transaction, batch: Sequence[Incoming]) -> list[Receipt | StorageUna
             else:
                 refused += 1
         results.append(conflicts.too_many() if refused else Receipt(accepted, duplicates, conflicting))
-    for (source, event_id), times in repeats.items():
+    # In one order everywhere, so that two processes told the same do not wait for each other.
+    for (source, event_id), times in sorted(repeats.items()):
         tx.do(
             "UPDATE inbox SET repeats = repeats + :times WHERE source = :source AND event_id = :event_id",
             times=times,

@@ -7,7 +7,7 @@ take each other's numbers for their own; so any difference refuses to start.
 from __future__ import annotations
 
 from gateway.errors import OperatorError, OtherInstallation
-from gateway.store.database import SqliteTransaction, Transaction
+from gateway.store.database import Transaction
 
 SETTING_OF = {"mode": "GATEWAY_MODE", "env": "GATEWAY_ENV", "twilio_account": "TWILIO_ACCOUNT_SID"}
 CLOCK_OFFSET = "clock_offset_ms"
@@ -20,6 +20,7 @@ def bind(tx: Transaction, mode: str, env: str, twilio_account: str) -> bool:
 
     Safe to repeat, and from several processes at once.
     """
+    tx.lock("installation")
     claimed = {"mode": mode, "env": env, "twilio_account": twilio_account}
     is_new = value(tx, "mode") is None
     if is_new:
@@ -41,7 +42,7 @@ def check(tx: Transaction, mode: str, env: str, twilio_account: str) -> None:
     if wrong:
         raise OtherInstallation(
             f"This database belongs to another installation: {'; '.join(wrong)}. Nothing was started or changed. "
-            "Correct the settings, or let DATABASE_URL name another file."
+            "Correct the settings, or let DATABASE_URL name another database."
         )
 
 
@@ -54,18 +55,12 @@ def move_clock(tx: Transaction, by_ms: int) -> int:
     """Move the sandbox's clock forward; gives the whole offset. Refused in live mode."""
     if value(tx, "mode") != "sandbox":
         raise OperatorError("Only a sandbox has a clock that can be moved; this database is no sandbox's.")
+    tx.lock("installation")
     offset_ms = clock_offset_ms(tx) + by_ms
     if by_ms < 0 or offset_ms > FARTHEST_MS:
         raise OperatorError("The clock moves forward only, and no farther than ten years.")
     put(tx, CLOCK_OFFSET, str(offset_ms))
     return offset_ms
-
-
-def engine(tx: SqliteTransaction) -> str:
-    """What the database runs on, for people."""
-    version = tx.run("SELECT sqlite_version()", [])[0][0]
-    journal_mode = tx.run("PRAGMA journal_mode", [])[0][0]
-    return f"SQLite {version}, journal mode {journal_mode}"
 
 
 def value(tx: Transaction, name: str) -> str | None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from gateway.domain.model import Tenant
 from gateway.errors import LeaseLost
-from gateway.store.database import Transaction
+from gateway.store.database import Row, Transaction
 from gateway.store.tenants import from_row
 
 
 def claim_due(tx: Transaction, now_ms: int, lease_ms: int, owner: str, limit: int) -> list[Tenant]:
     """Lease up to `limit` tenants that are due or whose lease ran out, the longest waiting first."""
     rows = tx.all(
-        """UPDATE tenants SET lease_owner = :owner, lease_until_ms = :until_ms, next_run_at_ms = :until_ms,
+        """WITH due AS MATERIALIZED (SELECT id FROM tenants WHERE next_run_at_ms <= :now_ms
+                                     ORDER BY next_run_at_ms, id LIMIT :limit /*skip_locked*/)
+           UPDATE tenants SET lease_owner = :owner, lease_until_ms = :until_ms, next_run_at_ms = :until_ms,
              fence = fence + 1
-           WHERE id IN (SELECT id FROM tenants WHERE next_run_at_ms <= :now_ms
-                        ORDER BY next_run_at_ms, id LIMIT :limit /*skip_locked*/)
-           RETURNING *""",
+           WHERE id IN (SELECT id FROM due) RETURNING *""",
         owner=owner,
         until_ms=now_ms + lease_ms,
         now_ms=now_ms,
@@ -35,10 +35,21 @@ def next_due_at_ms(tx: Transaction) -> int | None:
 
 
 def check(tx: Transaction, tenant_id: int, fence: int) -> Tenant:
-    """The tenant, if this fence still owns it; else LeaseLost, and nothing may be stored."""
-    row = tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence", id=tenant_id, fence=fence)
+    """The tenant, kept from everybody else until the commit, if this fence still owns it.
+
+    Raises LeaseLost: then nothing may be stored.
+    """
+    return owned(tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence /*lock*/", id=tenant_id, fence=fence))
+
+
+def look(tx: Transaction, tenant_id: int, fence: int) -> Tenant:
+    """The tenant, if this fence owned it a moment ago: for reading only. Raises LeaseLost."""
+    return owned(tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence", id=tenant_id, fence=fence))
+
+
+def owned(row: Row | None) -> Tenant:
     if row is None or row["lease_owner"] is None:
-        raise LeaseLost(f"Another worker took over tenant row {tenant_id}.")
+        raise LeaseLost("Another worker took over this tenant.")
     return from_row(row)
 
 

@@ -22,6 +22,7 @@ class Rejection:
 
 def write(tx: Transaction, source: str, rejections: Sequence[Rejection]) -> None:
     """Put these into the source's ring, over its oldest."""
+    tx.lock("rejections")
     newest = tx.one(
         "SELECT slot FROM rejections WHERE source = :source ORDER BY at_ms DESC, slot DESC LIMIT 1", source=source
     )

@@ -45,6 +45,22 @@ def get(tx: Transaction, tenant_id: int) -> Tenant:
     return from_row(row)
 
 
+def lock(tx: Transaction, tenant_id: int) -> Tenant:
+    """One tenant by its row id, kept from everybody else until the commit: for reading what decides a write.
+
+    Whoever locks several takes them by ascending id.
+    """
+    row = tx.one("SELECT * FROM tenants WHERE id = :id /*lock*/", id=tenant_id)
+    assert row is not None, f"no tenant row {tenant_id}"
+    return from_row(row)
+
+
+def try_lock(tx: Transaction, tenant_id: int) -> Tenant | None:
+    """The same without waiting; None while somebody else has it."""
+    row = tx.one("SELECT * FROM tenants WHERE id = :id /*skip_locked*/", id=tenant_id)
+    return from_row(row) if row else None
+
+
 def by_key(tx: Transaction, tenant_key: str) -> Tenant | None:
     """One tenant by its key or by an alias."""
     row = tx.one("SELECT * FROM tenants WHERE tenant_key = :tenant_key", tenant_key=tenant_key)
@@ -57,7 +73,7 @@ def by_key(tx: Transaction, tenant_key: str) -> Tenant | None:
 
 
 def create(tx: Transaction, tenant_key: str, now_ms: int, *, self_named: bool = False) -> Tenant:
-    """A new tenant in state `new`. The key must be free."""
+    """A new tenant in state `new`. Raises IntegrityError when the key is not free."""
     tenant_id = tx.insert(
         """INSERT INTO tenants (tenant_key, self_named, created_at_ms, updated_at_ms)
            VALUES (:tenant_key, :self_named, :now_ms, :now_ms) RETURNING id""",
@@ -156,7 +172,7 @@ def list_page(
              AND (CAST(:state AS TEXT) IS NULL OR state = :state)
              AND (CAST(:blocked AS TEXT) IS NULL OR blocked_code = :blocked
                   OR (:blocked = 'any' AND blocked_code IS NOT NULL))
-             AND (CAST(:contains AS TEXT) IS NULL OR tenant_key LIKE :contains ESCAPE '\\')
+             AND (CAST(:contains AS TEXT) IS NULL OR LOWER(tenant_key) LIKE LOWER(:contains) ESCAPE '\\')
            ORDER BY id LIMIT :limit""",
         after_id=after_id,
         state=state,

@@ -22,7 +22,8 @@ from gateway.flow.reconcile import Report, reconcile
 from gateway.settings import Settings, load
 from gateway.simulator import defaults
 from gateway.store import installation as clock_store
-from gateway.store.database import SqliteDatabase
+from gateway.store.database import Database
+from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate
 from tests.chaos.worlds import ROOT, PretendWorld
 
@@ -196,7 +197,7 @@ class Installation:
         self.environ = environment(folder, world, changes)
         self.settings: Settings = load(self.environ)
         self.path = self.settings.database.path
-        self.database: SqliteDatabase = wiring.open_database(self.settings)
+        self.database: Database = open_database(self.settings)
         self.server = Server(self.environ, folder)
         self._gate = ClockGate(self.path)
         self._clock_lock = threading.Lock()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.clock import Duration
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from tests.cli.conftest import Run
 from tests.stories.sandbox import Sandbox
 

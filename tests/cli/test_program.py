@@ -119,7 +119,7 @@ def test_a_damaged_database_is_refused_with_a_sentence_that_helps(command: list[
 
 
 def test_a_database_of_a_newer_release_is_refused(run: Run, place: Path) -> None:
-    from gateway.store.database import SqliteDatabase
+    from gateway.store.sqlite import SqliteDatabase
 
     run("migrate")
     database = SqliteDatabase(place / "gateway.db")

@@ -14,9 +14,9 @@ from gateway.domain.options import merge
 from gateway.flow.apply import Applied, ApplyParts, apply_new
 from gateway.ports import Source
 from gateway.store import inbox, journal, subscriptions, tenants
-from gateway.store.database import Row, SqliteDatabase, Transaction
+from gateway.store.database import Row, Transaction
 from gateway.store.inbox import InboxRow, Incoming
-from gateway.store.migrate import migrate
+from tests import databases
 
 NOW = 1_800_000_000_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -51,8 +51,7 @@ class Desk:
     """Put events in, apply them, look at what became of them."""
 
     def __init__(self, folder: Path, sources: Mapping[str, Source] | None = None) -> None:
-        self.database = SqliteDatabase(folder / "gateway.db")
-        migrate(self.database)
+        self.database = databases.open_database(folder)
         self.calls: list[tuple[str, int]] = []
         self.fails_for: set[str] = set()
         self.now_ms = NOW

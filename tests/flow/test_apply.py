@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.model import Payment, StatusNews
 from gateway.errors import StorageUnavailable
-from gateway.flow import apply
+from gateway.flow import aside
 from gateway.store import inbox, subscriptions
 from gateway.store.database import Transaction
 from tests.flow.applying import DAY, HOUR, MINUTE, NOW, SECOND, Desk, event_of
@@ -345,4 +345,4 @@ def test_every_way_to_wait_keeps_the_body(desk: Desk) -> None:
 
 
 def test_pauses_are_one_fewer_than_tries() -> None:
-    assert len(apply.PAUSES_SECONDS) == apply.MAX_TRIES - 1 == 7
+    assert len(aside.PAUSES_SECONDS) == aside.MAX_TRIES - 1 == 7

@@ -11,9 +11,9 @@ from gateway.domain.model import Event
 from gateway.flow.health import Health
 from gateway.flow.receive import StorageProbe
 from gateway.store import inbox, providers
-from gateway.store.database import SqliteDatabase
 from gateway.store.inbox import Incoming
 from gateway.store.migrate import migrate
+from gateway.store.sqlite import SqliteDatabase
 from tests.stories.sandbox import ManualClock
 
 MINUTE_MS = 60_000

@@ -13,25 +13,25 @@ from gateway.domain.model import Event
 from gateway.errors import SignatureInvalid, StorageUnavailable
 from gateway.flow.receive import REJECTIONS_PAUSE_SECONDS, Intake, Rejections, StorageProbe, read_verified
 from gateway.store import inbox, rejections
-from gateway.store.database import SqliteDatabase
+from gateway.store.database import Database
 from gateway.store.inbox import Incoming, Receipt
-from gateway.store.migrate import migrate
 from gateway.store.rejections import RING_SLOTS, Rejection
+from gateway.store.sqlite import SqliteDatabase
+from tests import databases
 from tests.integrations.senders import NOW_MS, STRIPE
 
 PATIENCE_SECONDS = 10.0
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "gateway.db")
-    migrate(database)
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = databases.open_database(tmp_path)
     yield database
     database.close()
 
 
 @pytest.fixture
-def intake(database: SqliteDatabase) -> Iterator[Intake]:
+def intake(database: Database) -> Iterator[Intake]:
     intake = Intake(database)
     yield intake
     intake.close()
@@ -41,7 +41,7 @@ def incoming(event_id: str, source: Any = "stripe") -> Incoming:
     return Incoming((Event(source, event_id, "t", NOW_MS, "hash", b"{}"),), NOW_MS)
 
 
-def count(database: SqliteDatabase) -> int:
+def count(database: Database) -> int:
     with database.read() as tx:
         return len(inbox.list_events(tx, limit=10_000))
 
@@ -49,7 +49,7 @@ def count(database: SqliteDatabase) -> int:
 class Gate:
     """Holds the write lock of a database until it is opened."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._held, self._open = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._hold)
@@ -86,14 +86,14 @@ def test_a_delivery_is_not_even_read_before_its_signature_was_checked() -> None:
 # --- the intake ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_answered_is_stored(intake: Intake, database: SqliteDatabase) -> None:
+def test_what_is_answered_is_stored(intake: Intake, database: Database) -> None:
     assert intake.call(incoming("evt_1")) == Receipt(accepted=1)
     assert intake.call(incoming("evt_1")) == Receipt(duplicates=1)
 
     assert count(database) == 1
 
 
-def test_making_an_intake_starts_nothing(database: SqliteDatabase) -> None:
+def test_making_an_intake_starts_nothing(database: Database) -> None:
     before = threading.active_count()
 
     Intake(database).close()
@@ -101,7 +101,7 @@ def test_making_an_intake_starts_nothing(database: SqliteDatabase) -> None:
     assert threading.active_count() == before
 
 
-def test_nobody_is_answered_before_the_commit(intake: Intake, database: SqliteDatabase) -> None:
+def test_nobody_is_answered_before_the_commit(intake: Intake, database: Database) -> None:
     answers: list[object] = []
     done = threading.Event()
 
@@ -119,7 +119,7 @@ def test_nobody_is_answered_before_the_commit(intake: Intake, database: SqliteDa
     assert intake.waiting_rows == 0
 
 
-def test_two_hundred_threads_with_one_event_store_it_once(intake: Intake, database: SqliteDatabase) -> None:
+def test_two_hundred_threads_with_one_event_store_it_once(intake: Intake, database: Database) -> None:
     receipts: list[Receipt] = []
     threads = [threading.Thread(target=lambda: receipts.append(intake.call(incoming("evt_1")))) for _ in range(200)]
 
@@ -134,7 +134,7 @@ def test_two_hundred_threads_with_one_event_store_it_once(intake: Intake, databa
 
 
 def test_those_who_wait_together_are_stored_together_and_the_bell_rings_once_a_batch(
-    intake: Intake, database: SqliteDatabase
+    intake: Intake, database: Database
 ) -> None:
     order: list[object] = []
     finished = threading.Event()
@@ -159,7 +159,7 @@ def test_those_who_wait_together_are_stored_together_and_the_bell_rings_once_a_b
     assert order[-1] == "bell"
 
 
-def test_news_is_announced_only_after_a_commit_that_brought_some(database: SqliteDatabase) -> None:
+def test_news_is_announced_only_after_a_commit_that_brought_some(database: Database) -> None:
     seen: list[int] = []
     intake = Intake(database, on_news=lambda: seen.append(count(database)))
 
@@ -171,7 +171,7 @@ def test_news_is_announced_only_after_a_commit_that_brought_some(database: Sqlit
     assert seen == [1, 2]
 
 
-def test_one_delivery_that_cannot_be_stored_harms_no_neighbour(intake: Intake, database: SqliteDatabase) -> None:
+def test_one_delivery_that_cannot_be_stored_harms_no_neighbour(intake: Intake, database: Database) -> None:
     results: dict[str, object] = {}
     finished = threading.Event()
 
@@ -203,7 +203,7 @@ def test_an_answer_that_fails_does_not_stop_the_writer(intake: Intake) -> None:
     assert intake.call(incoming("evt_2")) == Receipt(accepted=1)
 
 
-def test_beyond_what_may_wait_the_next_delivery_is_refused_at_once(database: SqliteDatabase) -> None:
+def test_beyond_what_may_wait_the_next_delivery_is_refused_at_once(database: Database) -> None:
     intake = Intake(database, max_rows=2)
     done = threading.Event()
 
@@ -220,7 +220,7 @@ def test_beyond_what_may_wait_the_next_delivery_is_refused_at_once(database: Sql
     assert count(database) == 2
 
 
-def test_closing_stores_what_waits(database: SqliteDatabase) -> None:
+def test_closing_stores_what_waits(database: Database) -> None:
     intake = Intake(database)
     for n in range(50):
         intake.submit(incoming(f"evt_{n}"), lambda result: None)
@@ -248,7 +248,7 @@ class Timer:
             call()
 
 
-def written(database: SqliteDatabase, source: str = "stripe") -> Sequence[int]:
+def written(database: Database, source: str = "stripe") -> Sequence[int]:
     with database.read() as tx:
         return [rejection.at_ms for rejection in rejections.of_source(tx, source)]
 
@@ -257,7 +257,7 @@ def rejection(at_ms: int) -> Rejection:
     return Rejection(at_ms, "signature_invalid", 0, 100)
 
 
-def test_a_flood_of_rejections_is_one_write_of_the_newest(database: SqliteDatabase) -> None:
+def test_a_flood_of_rejections_is_one_write_of_the_newest(database: Database) -> None:
     timer = Timer()
     ring = Rejections(database, timer)
 
@@ -272,7 +272,7 @@ def test_a_flood_of_rejections_is_one_write_of_the_newest(database: SqliteDataba
 
 
 def test_a_flood_of_rejections_is_one_line_of_the_log_for_each_reason(
-    database: SqliteDatabase, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     timer = Timer()
     ring = Rejections(database, timer)
@@ -290,7 +290,7 @@ def test_a_flood_of_rejections_is_one_line_of_the_log_for_each_reason(
     ]
 
 
-def test_rejections_after_a_write_are_written_by_the_next(database: SqliteDatabase) -> None:
+def test_rejections_after_a_write_are_written_by_the_next(database: Database) -> None:
     timer = Timer()
     ring = Rejections(database, timer)
     ring.note("stripe", rejection(1))
@@ -303,14 +303,12 @@ def test_rejections_after_a_write_are_written_by_the_next(database: SqliteDataba
     assert (written(database), written(database, "standard")) == ([2, 1], [3])
 
 
-def test_rejections_that_cannot_be_written_are_kept_for_later(database: SqliteDatabase) -> None:
+def test_rejections_that_cannot_be_written_are_kept_for_later(database: Database) -> None:
     timer = Timer()
     ring = Rejections(database, timer)
     ring.note("stripe", rejection(1))
-    with database.transaction() as tx:
-        tx.do("PRAGMA query_only = ON")
-    timer.fire()
-    database.utils.execute("PRAGMA query_only = OFF")
+    with databases.unwritable(database):
+        timer.fire()
     assert written(database) == []
 
     ring.note("stripe", rejection(2))
@@ -322,22 +320,20 @@ def test_rejections_that_cannot_be_written_are_kept_for_later(database: SqliteDa
 # --- the probe -------------------------------------------------------------------------------------------------------
 
 
-def test_the_probe_finds_no_problem_where_events_can_be_stored(database: SqliteDatabase) -> None:
+def test_the_probe_finds_no_problem_where_events_can_be_stored(database: Database) -> None:
     assert StorageProbe(database, lambda: 0.0).problem(NOW_MS) is None
     assert count(database) == 0
 
 
-def test_the_probe_asks_the_disk_at_most_once_a_second(database: SqliteDatabase) -> None:
+def test_the_probe_asks_the_disk_at_most_once_a_second(database: Database) -> None:
     now = 100.0
     probe = StorageProbe(database, lambda: now)
     assert probe.problem(NOW_MS) is None
-    with database.transaction() as tx:
-        tx.do("PRAGMA query_only = ON")
-
-    now = 100.9
-    assert probe.problem(NOW_MS) is None
-    now = 101.0
-    assert probe.problem(NOW_MS) is not None
+    with databases.unwritable(database):
+        now = 100.9
+        assert probe.problem(NOW_MS) is None
+        now = 101.0
+        assert probe.problem(NOW_MS) is not None
 
 
 def test_the_probe_says_nothing_about_this_installation(tmp_path: Path) -> None:

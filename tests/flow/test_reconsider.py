@@ -28,8 +28,8 @@ from gateway.domain.recipe import ORDER, target_of
 from gateway.domain.rules import DAY_MS, Rules, answering_for
 from gateway.flow import reconsider as flow
 from gateway.store import holdings, intents, journal, leases, outbox, subscriptions, tenants
-from gateway.store.database import SqliteDatabase, SqliteTransaction
-from gateway.store.migrate import migrate
+from gateway.store.database import Transaction
+from tests import databases
 
 NOW = 1_795_000_000_000
 RULES = Rules(default_assistant_id="a-default")
@@ -38,7 +38,7 @@ RULES = Rules(default_assistant_id="a-default")
 class Desk:
     """One tenant in an open transaction, and everything that may be asked of it."""
 
-    def __init__(self, tx: SqliteTransaction) -> None:
+    def __init__(self, tx: Transaction) -> None:
         self.tx = tx
         self.now_ms = NOW
         self.id = tenants.create(tx, "acme", NOW).id
@@ -92,8 +92,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = SqliteDatabase(tmp_path / "gateway.db")
-    migrate(database)
+    database = databases.open_database(tmp_path)
     with database.transaction() as tx:
         yield Desk(tx)
     database.close()

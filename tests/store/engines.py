@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.store.database import Database, SqliteDatabase
-from gateway.store.migrate import migrate
+import pytest
+
+from gateway.store.database import Database
+from tests import databases
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,14 @@ class Engine:
     open: Callable[[Path], Database]
 
 
-def open_sqlite(folder: Path) -> Database:
-    # Long, because SQLite's own waiting is not fair, and the machine that tests may be busy with others.
-    database = SqliteDatabase(folder / "gateway.db", busy_timeout_seconds=60)
-    migrate(database)
-    return database
+def of_kind(kind: str) -> Engine:
+    def open_it(folder: Path) -> Database:
+        databases.LENT.kind = kind
+        return databases.open_database(folder)
+
+    return Engine(kind, open_it)
 
 
-ENGINES = (Engine("sqlite", open_sqlite),)
+ENGINES = tuple(of_kind(kind) for kind in databases.KINDS)
+# For what only a file has, or is asked in SQLite's own words.
+sqlite_only = pytest.mark.parametrize("engine", ENGINES[:1], ids=["sqlite"])

@@ -12,8 +12,10 @@ import pytest
 
 from gateway.errors import LeaseLost, StorageUnavailable
 from gateway.store import installation
-from gateway.store.database import Database, SqliteDatabase, Transaction
+from gateway.store.database import Database, Transaction
 from gateway.store.group import GroupCommit, run_each
+from gateway.store.sqlite import SqliteDatabase
+from tests.store.engines import sqlite_only
 from tests.store.processes import outcome, running
 
 SECONDS = 30
@@ -251,7 +253,7 @@ def test_what_comes_after_closing_is_told_so_at_once(writer: Writer) -> None:
 WITH_A_WRITER = """
 import sys, threading
 from pathlib import Path
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from gateway.store.group import GroupCommit
 from gateway.store.migrate import migrate
 database = SqliteDatabase(sys.argv[1])
@@ -259,6 +261,7 @@ migrate(database)
 """
 
 
+@sqlite_only
 def test_a_dead_writer_ends_the_process_for_nobody_would_be_answered_again(database: SqliteDatabase) -> None:
     script = (
         WITH_A_WRITER
@@ -277,6 +280,7 @@ threading.Event().wait(60)
         assert program.process.wait(SECONDS) == 70
 
 
+@sqlite_only
 def test_a_writer_keeps_no_process_alive(database: SqliteDatabase) -> None:
     script = (
         WITH_A_WRITER
@@ -326,6 +330,7 @@ def test_a_job_that_meets_a_database_that_cannot_store_ends_all(database: Databa
     assert names(database) == set()
 
 
+@sqlite_only
 def test_a_disk_that_fills_up_in_one_job_fails_all_of_them_and_writes_none(database: SqliteDatabase) -> None:
     with database.transaction() as tx:
         (pages,) = tx.run("PRAGMA page_count", [])[0]

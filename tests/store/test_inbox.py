@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,20 +11,13 @@ from hypothesis import strategies as st
 from gateway.domain.model import Event
 from gateway.errors import StorageUnavailable
 from gateway.store import conflicts, inbox, rejections
-from gateway.store.database import SqliteDatabase, Transaction
+from gateway.store.database import Database, Transaction
 from gateway.store.inbox import Incoming, Receipt
-from gateway.store.migrate import migrate
 from gateway.store.rejections import RING_SLOTS, Rejection
+from tests import databases
+from tests.store.engines import sqlite_only
 
 NOW_MS = 1_795_341_400_000
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "gateway.db")
-    migrate(database)
-    yield database
-    database.close()
 
 
 def event(event_id: str = "evt_1", says: str = "a", source: str = "stripe") -> Event:
@@ -37,17 +28,17 @@ def incoming(*events: Event, at_ms: int = NOW_MS) -> Incoming:
     return Incoming(events, at_ms)
 
 
-def put(database: SqliteDatabase, *batch: Incoming) -> list[Receipt | StorageUnavailable]:
+def put(database: Database, *batch: Incoming) -> list[Receipt | StorageUnavailable]:
     with database.transaction() as tx:
         return inbox.put(tx, batch)
 
 
-def stored(database: SqliteDatabase) -> list[inbox.InboxRow]:
+def stored(database: Database) -> list[inbox.InboxRow]:
     with database.read() as tx:
         return list(reversed(inbox.list_events(tx, limit=100_000)))
 
 
-def fill_conflicts(database: SqliteDatabase, rows: int) -> None:
+def fill_conflicts(database: Database, rows: int) -> None:
     with database.transaction() as tx:
         tx.do(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows) "
@@ -60,7 +51,7 @@ def fill_conflicts(database: SqliteDatabase, rows: int) -> None:
 # --- putting ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_stored_whole(database: SqliteDatabase) -> None:
+def test_an_event_is_stored_whole(database: Database) -> None:
     assert put(database, incoming(event())) == [Receipt(accepted=1)]
 
     (row,) = stored(database)
@@ -69,7 +60,7 @@ def test_an_event_is_stored_whole(database: SqliteDatabase) -> None:
     assert (row.tenant_id, row.subscription_id, row.customer_id, row.try_at_ms, row.reason) == (None,) * 5
 
 
-def test_a_repeated_event_is_counted_and_not_stored_again(database: SqliteDatabase) -> None:
+def test_a_repeated_event_is_counted_and_not_stored_again(database: Database) -> None:
     put(database, incoming(event()))
 
     for _ in range(3):
@@ -79,7 +70,7 @@ def test_a_repeated_event_is_counted_and_not_stored_again(database: SqliteDataba
     assert (row.repeats, row.received_at_ms) == (3, NOW_MS)
 
 
-def test_repeats_within_one_batch_are_one_event(database: SqliteDatabase) -> None:
+def test_repeats_within_one_batch_are_one_event(database: Database) -> None:
     results = put(database, *[incoming(event())] * 5)
 
     # Equal values, different deliveries: exactly one of them is the first.
@@ -87,13 +78,13 @@ def test_repeats_within_one_batch_are_one_event(database: SqliteDatabase) -> Non
     assert [row.repeats for row in stored(database)] == [4]
 
 
-def test_the_same_id_of_another_source_is_another_event(database: SqliteDatabase) -> None:
+def test_the_same_id_of_another_source_is_another_event(database: Database) -> None:
     assert put(database, incoming(event()), incoming(event(source="standard"))) == [Receipt(accepted=1)] * 2
 
     assert len(stored(database)) == 2
 
 
-def test_one_delivery_may_bring_many_events(database: SqliteDatabase) -> None:
+def test_one_delivery_may_bring_many_events(database: Database) -> None:
     put(database, incoming(event("b")))
 
     (receipt,) = put(database, incoming(event("a"), event("b"), event("c"), event("b", "changed")))
@@ -102,7 +93,7 @@ def test_one_delivery_may_bring_many_events(database: SqliteDatabase) -> None:
     assert [row.event_id for row in stored(database)] == ["b", "a", "c"]
 
 
-def test_a_batch_larger_than_one_statement_is_stored_in_order(database: SqliteDatabase) -> None:
+def test_a_batch_larger_than_one_statement_is_stored_in_order(database: Database) -> None:
     batch = [incoming(event(f"evt_{n}")) for n in range(1300)]
 
     assert put(database, *batch) == [Receipt(accepted=1)] * 1300
@@ -110,7 +101,7 @@ def test_a_batch_larger_than_one_statement_is_stored_in_order(database: SqliteDa
     assert [row.event_id for row in stored(database)] == [f"evt_{n}" for n in range(1300)]
 
 
-def test_an_empty_batch_and_an_empty_delivery_store_nothing(database: SqliteDatabase) -> None:
+def test_an_empty_batch_and_an_empty_delivery_store_nothing(database: Database) -> None:
     assert put(database) == []
     assert put(database, incoming()) == [Receipt()]
     assert stored(database) == []
@@ -118,7 +109,7 @@ def test_an_empty_batch_and_an_empty_delivery_store_nothing(database: SqliteData
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two"])
 def test_a_known_id_that_says_something_else_is_kept_beside_and_never_applied(
-    database: SqliteDatabase, together: bool
+    database: Database, together: bool
 ) -> None:
     first, second = incoming(event()), incoming(event(says="b"), at_ms=NOW_MS + 1)
 
@@ -133,7 +124,7 @@ def test_a_known_id_that_says_something_else_is_kept_beside_and_never_applied(
     assert (conflict["event_id"], conflict["says_hash"], conflict["received_at_ms"]) == ("evt_1", "b", NOW_MS + 1)
 
 
-def test_the_same_conflict_is_kept_once(database: SqliteDatabase) -> None:
+def test_the_same_conflict_is_kept_once(database: Database) -> None:
     put(database, incoming(event()))
 
     for _ in range(3):
@@ -144,7 +135,7 @@ def test_the_same_conflict_is_kept_once(database: SqliteDatabase) -> None:
 
 
 def test_with_ten_thousand_unread_conflicts_a_new_one_is_not_taken_and_its_neighbours_are(
-    database: SqliteDatabase,
+    database: Database,
 ) -> None:
     put(database, incoming(event()), incoming(event(says="b")))
     fill_conflicts(database, conflicts.MAX_UNREAD - 2)
@@ -161,7 +152,7 @@ def test_with_ten_thousand_unread_conflicts_a_new_one_is_not_taken_and_its_neigh
     assert isinstance(over, StorageUnavailable)
 
 
-def test_reading_conflicts_makes_room_for_more(database: SqliteDatabase) -> None:
+def test_reading_conflicts_makes_room_for_more(database: Database) -> None:
     put(database, incoming(event()))
     fill_conflicts(database, conflicts.MAX_UNREAD)
     assert isinstance(put(database, incoming(event(says="b")))[0], StorageUnavailable)
@@ -172,7 +163,7 @@ def test_reading_conflicts_makes_room_for_more(database: SqliteDatabase) -> None
     assert put(database, incoming(event(says="b"))) == [Receipt(conflicts=1)]
 
 
-def test_a_transaction_that_fails_stores_nothing_and_the_same_batch_can_come_again(database: SqliteDatabase) -> None:
+def test_a_transaction_that_fails_stores_nothing_and_the_same_batch_can_come_again(database: Database) -> None:
     def fail(tx: Transaction) -> None:
         inbox.put(tx, [incoming(event())])
         raise RuntimeError
@@ -193,8 +184,7 @@ deliveries = st.lists(
 def test_whatever_comes_the_first_word_of_each_id_is_stored_and_every_event_is_answered(
     batches: list[list[list[tuple[str, str, str]]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    database = SqliteDatabase(tmp_path_factory.mktemp("inbox") / "gateway.db")
-    migrate(database)
+    database = databases.open_database(tmp_path_factory.mktemp("inbox"))
     first: dict[tuple[str, str], str] = {}
     repeats: dict[tuple[str, str], int] = {}
     contradictions: set[tuple[str, str, str]] = set()
@@ -229,7 +219,7 @@ def test_whatever_comes_the_first_word_of_each_id_is_stored_and_every_event_is_a
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_new_rows_are_taken_in_the_order_they_were_stored(database: SqliteDatabase) -> None:
+def test_new_rows_are_taken_in_the_order_they_were_stored(database: Database) -> None:
     put(database, *(incoming(event(f"evt_{n}")) for n in (3, 1, 2)))
 
     with database.transaction() as tx:
@@ -241,7 +231,7 @@ def test_new_rows_are_taken_in_the_order_they_were_stored(database: SqliteDataba
     assert [row.event_id for row in taken + rest] == ["evt_3", "evt_1", "evt_2"]
 
 
-def test_a_mark_says_what_became_of_a_row_and_keeps_what_is_known_of_it(database: SqliteDatabase) -> None:
+def test_a_mark_says_what_became_of_a_row_and_keeps_what_is_known_of_it(database: Database) -> None:
     put(database, incoming(event()))
 
     with database.transaction() as tx:
@@ -255,7 +245,7 @@ def test_a_mark_says_what_became_of_a_row_and_keeps_what_is_known_of_it(database
     )
 
 
-def test_rows_that_wait_for_a_time_are_due_when_it_comes_the_longest_due_first(database: SqliteDatabase) -> None:
+def test_rows_that_wait_for_a_time_are_due_when_it_comes_the_longest_due_first(database: Database) -> None:
     put(database, *(incoming(event(f"evt_{n}")) for n in range(4)))
     with database.transaction() as tx:
         for row, at_ms in zip(inbox.take_new(tx, 9), (30, 10, None, 99), strict=True):
@@ -278,9 +268,7 @@ def test_rows_that_wait_for_a_time_are_due_when_it_comes_the_longest_due_first(d
     ],
     ids=["by subscription", "by customer", "by either", "by nothing"],
 )
-def test_a_new_link_wakes_what_waited_for_it(
-    database: SqliteDatabase, wanted: dict[str, str], woken: list[str]
-) -> None:
+def test_a_new_link_wakes_what_waited_for_it(database: Database, wanted: dict[str, str], woken: list[str]) -> None:
     put(database, *(incoming(event(f"evt_{n}")) for n in range(5)), incoming(event("evt_9", source="standard")))
     known = [
         ("sub_1", None),
@@ -305,7 +293,7 @@ def test_a_new_link_wakes_what_waited_for_it(
 
 
 @pytest.mark.parametrize("status", ["applied", "ignored", "link_conflict", "tenant_key_invalid", "wrong_mode"])
-def test_a_link_wakes_only_what_waits(database: SqliteDatabase, status: str) -> None:
+def test_a_link_wakes_only_what_waits(database: Database, status: str) -> None:
     put(database, incoming(event()))
     with database.transaction() as tx:
         inbox.mark(tx, inbox.take_new(tx, 1)[0].id, status, subscription_id="sub_1")
@@ -313,7 +301,7 @@ def test_a_link_wakes_only_what_waits(database: SqliteDatabase, status: str) -> 
         assert inbox.wake_waiting(tx, "stripe", subscription_id="sub_1") == 0
 
 
-def test_a_replayed_row_is_new_again_unless_its_body_has_expired(database: SqliteDatabase) -> None:
+def test_a_replayed_row_is_new_again_unless_its_body_has_expired(database: Database) -> None:
     put(database, incoming(event()))
     with database.transaction() as tx:
         (row,) = inbox.take_new(tx, 1)
@@ -328,7 +316,7 @@ def test_a_replayed_row_is_new_again_unless_its_body_has_expired(database: Sqlit
         assert not inbox.replay(tx, 12345)
 
 
-def test_bodies_expire_only_when_applied_or_ignored_and_their_ids_stay(database: SqliteDatabase) -> None:
+def test_bodies_expire_only_when_applied_or_ignored_and_their_ids_stay(database: Database) -> None:
     statuses = ["applied", "ignored", "waiting", "new", "link_conflict", "applied"]
     put(database, *(incoming(event(f"evt_{n}"), at_ms=n) for n in range(6)))
     with database.transaction() as tx:
@@ -343,7 +331,7 @@ def test_bodies_expire_only_when_applied_or_ignored_and_their_ids_stay(database:
     assert put(database, incoming(event("evt_0"))) == [Receipt(duplicates=1)]
 
 
-def test_events_are_listed_newest_first_page_by_page_and_followed_oldest_first(database: SqliteDatabase) -> None:
+def test_events_are_listed_newest_first_page_by_page_and_followed_oldest_first(database: Database) -> None:
     put(database, *(incoming(event(f"evt_{n}")) for n in range(5)), incoming(event("evt_5", source="standard")))
     with database.read() as tx:
         first = inbox.list_events(tx, limit=2)
@@ -358,7 +346,7 @@ def test_events_are_listed_newest_first_page_by_page_and_followed_oldest_first(d
     assert found == first[0]
 
 
-def test_the_backlog_counts_what_is_not_done_yet(database: SqliteDatabase) -> None:
+def test_the_backlog_counts_what_is_not_done_yet(database: Database) -> None:
     put(database, *(incoming(event(f"evt_{n}"), at_ms=NOW_MS + n) for n in range(4)))
     with database.transaction() as tx:
         rows = inbox.take_new(tx, 9)
@@ -370,7 +358,7 @@ def test_the_backlog_counts_what_is_not_done_yet(database: SqliteDatabase) -> No
         )
 
 
-def test_trying_out_whether_an_event_can_be_stored_leaves_nothing_behind(database: SqliteDatabase) -> None:
+def test_trying_out_whether_an_event_can_be_stored_leaves_nothing_behind(database: Database) -> None:
     for _ in range(3):
         with database.transaction() as tx:
             inbox.probe(tx, NOW_MS)
@@ -378,6 +366,7 @@ def test_trying_out_whether_an_event_can_be_stored_leaves_nothing_behind(databas
     assert stored(database) == []
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     "sql",
     [
@@ -389,7 +378,7 @@ def test_trying_out_whether_an_event_can_be_stored_leaves_nothing_behind(databas
     ],
     ids=["new", "due", "by subscription", "by customer", "known hashes"],
 )
-def test_no_question_asked_often_reads_the_whole_table(database: SqliteDatabase, sql: str) -> None:
+def test_no_question_asked_often_reads_the_whole_table(database: Database, sql: str) -> None:
     with database.read() as tx:
         plan = [row["detail"] for row in tx.all(f"EXPLAIN QUERY PLAN {sql}")]
 
@@ -399,7 +388,7 @@ def test_no_question_asked_often_reads_the_whole_table(database: SqliteDatabase,
 # --- rejections ------------------------------------------------------------------------------------------------------
 
 
-def test_rejections_are_a_ring_of_fixed_size_a_source(database: SqliteDatabase) -> None:
+def test_rejections_are_a_ring_of_fixed_size_a_source(database: Database) -> None:
     for start in range(0, 1000, 90):
         with database.transaction() as tx:
             noted = [Rejection(n, "signature_invalid", -n, 10) for n in range(start, start + 90)]
@@ -413,7 +402,7 @@ def test_rejections_are_a_ring_of_fixed_size_a_source(database: SqliteDatabase) 
     assert count == {"n": RING_SLOTS + 12}
 
 
-def test_more_rejections_at_once_than_the_ring_holds_leave_the_newest(database: SqliteDatabase) -> None:
+def test_more_rejections_at_once_than_the_ring_holds_leave_the_newest(database: Database) -> None:
     with database.transaction() as tx:
         rejections.write(tx, "stripe", [Rejection(n, "signature_missing", None, 0) for n in range(500)])
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gateway.errors import OperatorError, OtherInstallation
 from gateway.store import installation
-from gateway.store.database import SqliteDatabase
-from gateway.store.migrate import migrate
+from gateway.store.database import Database
 
 SID, OTHER_SID = "AC" + "0" * 32, "AC" + "1" * 32
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "test.db")
-    migrate(database)
-    yield database
-    database.close()
-
-
-def test_the_first_start_says_whose_it_is_and_the_next_agrees(database: SqliteDatabase) -> None:
+def test_the_first_start_says_whose_it_is_and_the_next_agrees(database: Database) -> None:
     with database.transaction() as tx:
         first = installation.bind(tx, "live", "prod", SID)
     with database.transaction() as tx:
@@ -41,7 +29,7 @@ def test_the_first_start_says_whose_it_is_and_the_next_agrees(database: SqliteDa
     ],
 )
 def test_any_difference_refuses_and_changes_nothing(
-    database: SqliteDatabase, mode: str, env: str, account: str, named: str
+    database: Database, mode: str, env: str, account: str, named: str
 ) -> None:
     with database.transaction() as tx:
         installation.bind(tx, "live", "prod", SID)
@@ -52,7 +40,7 @@ def test_any_difference_refuses_and_changes_nothing(
         assert installation.bind(tx, "live", "prod", SID) is False
 
 
-def test_all_differences_are_named_at_once(database: SqliteDatabase) -> None:
+def test_all_differences_are_named_at_once(database: Database) -> None:
     with database.transaction() as tx:
         installation.bind(tx, "live", "prod", SID)
 
@@ -63,7 +51,7 @@ def test_all_differences_are_named_at_once(database: SqliteDatabase) -> None:
         assert name in str(caught.value)
 
 
-def test_a_sandbox_moves_its_clock_forward_and_keeps_it(database: SqliteDatabase) -> None:
+def test_a_sandbox_moves_its_clock_forward_and_keeps_it(database: Database) -> None:
     with database.transaction() as tx:
         installation.bind(tx, "sandbox", "dev", SID)
         installation.move_clock(tx, 1000)
@@ -74,7 +62,7 @@ def test_a_sandbox_moves_its_clock_forward_and_keeps_it(database: SqliteDatabase
         assert installation.clock_offset_ms(tx) == 1500
 
 
-def test_a_live_clock_is_never_moved(database: SqliteDatabase) -> None:
+def test_a_live_clock_is_never_moved(database: Database) -> None:
     with database.transaction() as tx:
         installation.bind(tx, "live", "prod", SID)
 
@@ -83,7 +71,7 @@ def test_a_live_clock_is_never_moved(database: SqliteDatabase) -> None:
 
 
 @pytest.mark.parametrize("by_ms", [-1, installation.FARTHEST_MS + 1])
-def test_the_clock_does_not_go_back_nor_to_the_end_of_time(database: SqliteDatabase, by_ms: int) -> None:
+def test_the_clock_does_not_go_back_nor_to_the_end_of_time(database: Database, by_ms: int) -> None:
     with database.transaction() as tx:
         installation.bind(tx, "sandbox", "dev", SID)
 

@@ -178,14 +178,18 @@ def taken_over(database: Database, made: Make) -> tuple[Tenant, Tenant]:
 
 def test_the_holder_of_a_lease_passes_the_check(database: Database, taken_over: tuple[Tenant, Tenant]) -> None:
     with database.read() as tx:
+        assert leases.look(tx, taken_over[1].id, taken_over[1].fence) == taken_over[1]
+    with database.transaction() as tx:
         assert leases.check(tx, taken_over[1].id, taken_over[1].fence) == taken_over[1]
 
 
 def test_a_worker_that_was_taken_over_does_not_pass_the_check(
     database: Database, taken_over: tuple[Tenant, Tenant]
 ) -> None:
-    with pytest.raises(LeaseLost), database.read() as tx:
+    with database.transaction() as tx, pytest.raises(LeaseLost):
         leases.check(tx, taken_over[0].id, taken_over[0].fence)
+    with database.read() as tx, pytest.raises(LeaseLost):
+        leases.look(tx, taken_over[0].id, taken_over[0].fence)
 
 
 def test_a_worker_that_was_taken_over_cannot_renew(database: Database, taken_over: tuple[Tenant, Tenant]) -> None:

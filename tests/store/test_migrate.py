@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store.database import SqliteDatabase
-from gateway.store.migrate import FOLDER, for_sqlite, migrate, migration_files, pending
+from gateway.store.migrate import FOLDER, migrate, migration_files, pending
+from gateway.store.portable import for_sqlite
+from gateway.store.sqlite import SqliteDatabase
 from tests.store.processes import running
 
 NAMES = [file.stem for file in migration_files()]
@@ -112,7 +113,7 @@ def test_every_table_of_ours_checks_its_types(database: SqliteDatabase) -> None:
 
 MIGRATE = """
 import sys
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from gateway.store.migrate import migrate
 database = SqliteDatabase(sys.argv[1], busy_timeout_seconds=60)
 print("ready", flush=True)

@@ -14,8 +14,8 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import installation, leases
-from gateway.store.database import SAFE_WAL_VERSION, SqliteDatabase
 from gateway.store.migrate import migrate
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 from tests.store.processes import outcome, running
 
 PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -26,8 +26,8 @@ IS_SAFE = sqlite3.sqlite_version_info >= SAFE_WAL_VERSION
 WITH_THE_OLD_LIBRARY = """
 import sys
 sys.modules["pysqlite3"] = None
-from gateway.store import database as module
-from gateway.store.database import SqliteDatabase
+from gateway.store import sqlite as module
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 from gateway.store.migrate import migrate
 from gateway.errors import DatabaseRefused, StorageUnavailable
 assert module.sqlite3.__name__ == "sqlite3"
@@ -213,7 +213,7 @@ def test_a_wal_file_that_nobody_uses_is_changed_by_an_old_library(database: Sqli
 
 HOLD_THE_LOCK = """
 import sys
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 database = SqliteDatabase(sys.argv[1])
 with database.transaction() as tx:
     tx.do("INSERT INTO installation (name, value) VALUES ('theirs', 'x')")
@@ -319,7 +319,7 @@ def test_a_disk_that_fills_up_inside_a_savepoint_undoes_the_whole_transaction(da
 
 WRITE_WITHOUT_RIGHTS = """
 import os, sys
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 from gateway.errors import StorageUnavailable
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -454,7 +454,7 @@ def test_a_copy_never_replaces_a_file(database: SqliteDatabase, tmp_path: Path) 
 COUNT_UP = """
 import sys
 from gateway.store import installation
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 database = SqliteDatabase(sys.argv[1], busy_timeout_seconds=60)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -485,7 +485,7 @@ def test_processes_that_write_at_once_lose_nothing(path: Path) -> None:
 DIE_IN_THE_MIDDLE = """
 import sys
 from gateway.store import installation
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
 database = SqliteDatabase(sys.argv[1])
 with database.transaction() as tx:
     installation.put(tx, "committed", "yes")

@@ -13,8 +13,8 @@ from gateway.domain.model import Money, StatusNews, Subscription
 from gateway.domain.options import OptionRow, merge
 from gateway.domain.subscriptions import Standing, standing
 from gateway.store import subscriptions, tenants
-from gateway.store.database import SqliteDatabase, SqliteTransaction
 from gateway.store.migrate import migrate
+from gateway.store.sqlite import SqliteDatabase, SqliteTransaction
 
 NOW = 1_800_000_000_000
 FULL = Subscription(

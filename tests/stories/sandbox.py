@@ -24,12 +24,15 @@ from gateway.flow.receive import read_verified
 from gateway.flow.reconcile import Report, reconcile
 from gateway.flow.turn import take_turn
 from gateway.ports import Deadline, NumberWish
-from gateway.settings import Compliance, load, with_world
+from gateway.settings import Compliance, Secret, load, with_world
 from gateway.simulator.adapter import WorldAdapter
 from gateway.simulator.wire import Reply, Request
 from gateway.simulator.world import World
 from gateway.store import holdings, journal, tenants
-from gateway.store.database import SqliteDatabase, Transaction
+from gateway.store.database import Database, Transaction
+from gateway.store.engines import open_database
+from gateway.store.sqlite import SqliteDatabase
+from tests import databases
 
 WORLD_URL = "http://127.0.0.1:9"
 START_MS = 1_795_000_000_000
@@ -81,11 +84,13 @@ class Sandbox:
         self.clock = ManualClock()
         environ = {
             "GATEWAY_MODE": "sandbox",
-            "DATABASE_URL": f"sqlite:///{folder}/gateway.db",
+            "DATABASE_URL": databases.database_url(folder),
             "RELEASE_AFTER_DAYS": "30",
             **(settings or {}),
         }
         self.settings = with_world(load(environ), WORLD_URL, "test")
+        # What this machine keeps for itself stays in the test's folder, whichever database it is.
+        self.settings = replace(self.settings, database=replace(self.settings.database, path=folder / "gateway.db"))
         self.world = CrashingWorld(now=self.clock.now_ms, **wiring.world_options(self.settings))
         self.seed = seed
         self.gateway = self._open()
@@ -93,7 +98,7 @@ class Sandbox:
     # --- the process ---------------------------------------------------------------------------------------------
 
     def _open(self) -> wiring.Gateway:
-        database = wiring.open_database(self.settings)
+        database = open_database(self.settings)
         return wiring.build(
             self.settings,
             database,
@@ -152,9 +157,25 @@ class Sandbox:
         self.settings = replace(self.settings, twilio=replace(twilio, compliance={(country, number_type): shown}))
         self.restart()
 
-    def put_back(self, backup: Path) -> None:
-        """As an operator would: stop everything, copy the old file over, start again."""
+    def back_up(self) -> str:
+        """A backup as an operator makes one; its name."""
+        if isinstance(self.database, SqliteDatabase):
+            self.database.vacuum_into(self.folder / "backup.db")
+            return str(self.folder / "backup.db")
         self.gateway.close()
+        name = databases.LENT.copy(self.folder)
+        self.gateway = self._open()
+        return name
+
+    def put_back(self, backup: str) -> None:
+        """As an operator would: stop everything, put the old state in its place, start again."""
+        self.gateway.close()
+        if databases.is_postgres():
+            databases.LENT.put_back(self.folder, backup)
+            conninfo = Secret(databases.database_url(self.folder))
+            self.settings = replace(self.settings, database=replace(self.settings.database, conninfo=conninfo))
+            self.gateway = self._open()
+            return
         path = self.settings.database.path
         for leftover in path.parent.glob(f"{path.name}-*"):
             leftover.unlink()
@@ -162,7 +183,7 @@ class Sandbox:
         self.gateway = self._open()
 
     @property
-    def database(self) -> SqliteDatabase:
+    def database(self) -> Database:
         return self.gateway.database
 
     # --- webhooks ------------------------------------------------------------------------------------------------
@@ -232,7 +253,7 @@ class Sandbox:
                 """SELECT MIN(at_ms) AS at_ms FROM (
                      SELECT MIN(next_run_at_ms) AS at_ms FROM tenants WHERE next_run_at_ms IS NOT NULL
                      UNION ALL SELECT MIN(try_at_ms) FROM inbox WHERE try_at_ms IS NOT NULL
-                     UNION ALL SELECT MIN(received_at_ms) FROM inbox WHERE status = 'new')"""
+                     UNION ALL SELECT MIN(received_at_ms) FROM inbox WHERE status = 'new') AS each_once"""
             )
         return row["at_ms"] if row else None
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.domain.model import Hold
 from gateway.flow import operate
 from gateway.settings import load, with_world
+from tests import databases
 from tests.stories.sandbox import WORLD_URL, Sandbox
 
 WHO = operate.Operator("tester", "a story")
@@ -113,7 +114,7 @@ def test_a_cap_of_zero_stops_all_purchases(tmp_path: Path) -> None:
     s.gateway.close()
     environ = {
         "GATEWAY_MODE": "sandbox",
-        "DATABASE_URL": f"sqlite:///{tmp_path}/gateway.db",
+        "DATABASE_URL": databases.database_url(tmp_path),
         "MAX_PURCHASES_PER_HOUR": "0",
     }
     s.settings = with_world(load(environ), WORLD_URL, "test")

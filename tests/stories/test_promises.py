@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DatabaseRefused
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from tests.stories.sandbox import DAY, Sandbox
 
 LIFE = (
@@ -65,8 +65,7 @@ def test_a_backup_from_before_the_last_ten_purchases_buys_none_of_them_twice(san
     signups = [sandbox.event("checkout.completed", key) for key in keys]
     for event in signups:
         sandbox.send(event)
-    backup = sandbox.folder / "backup.db"
-    sandbox.database.vacuum_into(backup)
+    backup = sandbox.back_up()
     sandbox.settle(600)
     numbers = {key: sandbox.export(key)["phone_number"] for key in keys}
 
@@ -80,8 +79,7 @@ def test_a_backup_from_before_the_last_ten_purchases_buys_none_of_them_twice(san
 
 def test_a_backup_from_before_the_signups_adopts_when_the_sender_repeats_them(sandbox: Sandbox) -> None:
     keys = [f"tenant-{count}" for count in range(10)]
-    backup = sandbox.folder / "backup.db"
-    sandbox.database.vacuum_into(backup)
+    backup = sandbox.back_up()
     signups = [sandbox.event("checkout.completed", key) for key in keys]
     for event in signups:
         sandbox.send(event)
@@ -97,6 +95,7 @@ def test_a_backup_from_before_the_signups_adopts_when_the_sender_repeats_them(sa
     assert len(sandbox.purchases()) == 10
 
 
+@pytest.mark.sqlite_file
 def test_a_damaged_database_refuses_to_start_with_a_sentence_that_helps(tmp_path: Path) -> None:
     path = tmp_path / "gateway.db"
     path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 8000)
@@ -120,11 +119,13 @@ def test_numbers_of_other_people_in_the_account_are_never_touched(sandbox: Sandb
     assert {number["sid"]: number for number in sandbox.numbers()} == before
 
 
+@pytest.mark.sqlite_file
 def test_no_secret_reaches_the_database(sandbox: Sandbox) -> None:
     sandbox.deliver("checkout.completed")
     sandbox.fault("vapi.import", "error_after", times=1)
     sandbox.settle(3600)
     copy = sandbox.folder / "copy.db"
+    assert isinstance(sandbox.database, SqliteDatabase)
     sandbox.database.vacuum_into(copy)
 
     content = copy.read_bytes()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gateway.flow.receive import Rejections
-from gateway.store.database import SqliteDatabase
-from gateway.store.migrate import migrate
+from gateway.store.database import Database
 from gateway.web import WebParts
+from tests import databases
 from tests.integrations.senders import NOW_MS
 from tests.web.entries import FlaskEntry, FrontEntry
 from tests.web.serving import make_parts
@@ -33,15 +33,14 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    database = SqliteDatabase(tmp_path / "gateway.db")
-    migrate(database)
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = databases.open_database(tmp_path)
     yield database
     database.close()
 
 
 @pytest.fixture
-def parts(database: SqliteDatabase, clock: FixedClock) -> Iterator[WebParts]:
+def parts(database: Database, clock: FixedClock) -> Iterator[WebParts]:
     # Written when a test says so, and not by a timer that outlives it.
     parts = make_parts(database, clock, Rejections(database, schedule=lambda seconds, call: None))
     yield parts

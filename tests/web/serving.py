@@ -16,8 +16,9 @@ from gateway.flow.receive import Intake, Rejections, StorageProbe
 from gateway.integrations.standard.source import StandardSource
 from gateway.integrations.stripe.source import StripeSource
 from gateway.ports import Clock, Source
-from gateway.store.database import SqliteDatabase
+from gateway.store.database import Database
 from gateway.store.migrate import migrate
+from gateway.store.sqlite import SqliteDatabase
 from gateway.web import Readiness, WebParts, create_app
 from gateway.web.front import create_front
 from gateway.web.server import bounded_shutdown
@@ -39,7 +40,7 @@ def sources() -> Mapping[str, Source]:
     return {"stripe": StripeSource([STRIPE_SECRET]), "standard": StandardSource([STANDARD_SECRET])}
 
 
-def make_parts(database: SqliteDatabase, clock: Clock, rejections: Rejections | None = None) -> WebParts:
+def make_parts(database: Database, clock: Clock, rejections: Rejections | None = None) -> WebParts:
     probe = StorageProbe(database, clock.monotonic)
     return WebParts(
         sources=sources(),

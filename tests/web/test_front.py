@@ -12,7 +12,7 @@ from flask import Flask
 from flask import request as flask_request
 
 from gateway.store import inbox
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from gateway.web import WebParts, create_app
 from gateway.web.bodies import Room
 from gateway.web.front import create_front

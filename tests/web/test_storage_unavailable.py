@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store import inbox
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from tests.integrations.senders import STRIPE
 from tests.web.conftest import FixedClock
 from tests.web.entries import FlaskEntry, FrontEntry, Reply, Request, request

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.store import inbox, rejections
-from gateway.store.database import SqliteDatabase
+from gateway.store.sqlite import SqliteDatabase
 from gateway.web import WebParts
 from gateway.web.errors import ERRORS, SECURITY_HEADERS
 from tests.integrations.senders import NOW_MS, SENDERS, STANDARD, STRIPE, Sender

@@ -1,0 +1,373 @@
+"""PostgreSQL: a few connections, lent for one transaction each.
+
+Writes run at READ COMMITTED and take the locks that their decisions need; where two wait for each other the server
+ends one, which is repeated (`in_transaction`). Reads see one moment. No connection idles in a transaction, and
+nothing that belongs to a session is used here, so that a pooler in transaction mode may stand between.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from gateway.errors import DatabaseRefused, StorageUnavailable, TransactionLost
+from gateway.store.database import Row, run_after_commit
+from gateway.store.portable import for_postgres, numbered
+from gateway.store.postgres_errors import NOT_REACHED, of_commit, translated
+from gateway.store.postgres_server import (
+    LIMITS,
+    REACHING,
+    Server,
+    begin_reading,
+    begin_writing,
+    channel,
+    end_writing,
+    look,
+    refuse_unfit,
+    shown,
+)
+from gateway.store.postgres_session import PostgresSession
+
+POOL_MAX = 4
+# As long as a write on SQLite waits for another one.
+WAIT_SECONDS = 5.0
+CLOCK_KEPT_SECONDS = 10.0
+LOCK_ID = b"hashtextextended(current_schema() || '.' || $1, 0)"
+LEDGER = "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at_ms BIGINT NOT NULL)"
+CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresTransaction:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor(binary=True)
+        self.committed_calls: list[Callable[[], None]] = []
+        self._savepoints = 0
+
+    def _execute(self, text: bytes, params: Any) -> RawCursor[tuple[Any, ...]]:
+        try:
+            return self._cursor.execute(text, params)  # type: ignore[return-value]
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+    def _named(self, sql: str, params: dict[str, Any]) -> RawCursor[tuple[Any, ...]]:
+        statement = numbered(sql)
+        return self._execute(statement.text, [params[name] for name in statement.names])
+
+    def all(self, sql: str, **params: Any) -> list[Row]:
+        cursor = self._named(sql, params)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
+
+    def one(self, sql: str, **params: Any) -> Row | None:
+        rows = self.all(sql, **params)
+        return rows[0] if rows else None
+
+    def do(self, sql: str, **params: Any) -> int:
+        return self._named(sql, params).rowcount
+
+    def insert(self, sql: str, **params: Any) -> int:
+        return int(self._named(sql, params).fetchall()[0][0])
+
+    def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
+        cursor = self._execute(numbered(sql).text, params)
+        return cursor.fetchall() if cursor.description else []
+
+    def lock(self, name: str) -> None:
+        self._execute(b"SELECT pg_advisory_xact_lock(" + LOCK_ID + b")", [name])
+
+    def try_lock(self, name: str) -> bool:
+        return bool(self._execute(b"SELECT pg_try_advisory_xact_lock(" + LOCK_ID + b")", [name]).fetchall()[0][0])
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        self.committed_calls.append(call)
+
+    def is_lost_by(self, error: Exception) -> bool:
+        # A table that is not there is nobody's own fault either.
+        engine = StorageUnavailable | DatabaseRefused | psycopg.OperationalError | psycopg.ProgrammingError
+        return isinstance(error, engine | psycopg.InternalError) or self._connection.broken
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._savepoints += 1
+        name = f"s{self._savepoints}"
+        calls = len(self.committed_calls)
+        self._say(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            del self.committed_calls[calls:]
+            if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                self._say(f"ROLLBACK TO {name}; RELEASE {name}")
+            raise
+        self._say(f"RELEASE {name}")
+
+    def _say(self, text: str) -> None:
+        try:
+            self._connection.execute(text.encode())
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+
+class PostgresDatabase:
+    """One database, through at most `pool_max` connections, and one more for whoever listens or works.
+
+    conninfo: a URL or a list of key=value.   wait_seconds: how long a transaction waits for a connection.
+    """
+
+    name = "postgres"
+
+    def __init__(self, conninfo: str, pool_max: int = POOL_MAX, wait_seconds: float = WAIT_SECONDS) -> None:
+        given = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+        self._conninfo = make_conninfo(**{**REACHING, **given})
+        self._pool_max = pool_max
+        self._wait_seconds = wait_seconds
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._pool: ConnectionPool[Connection] | None = None
+        self._session: PostgresSession | None = None
+        # The database's time at a moment of ours: (epoch milliseconds, monotonic seconds).
+        self._clock: tuple[int, float] | None = None
+        # Tells our own announcements from those of others.
+        self._me = secrets.token_hex(8)
+        self._seen_snapshot: str | None = None
+        self.on_change: Callable[[], None] | None = None
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        pool = self._opened()
+        connection = self._begin(pool, self._begin_writing)
+        try:
+            tx = PostgresTransaction(connection)
+            yield tx
+            self._commit(connection)
+        finally:
+            roll_back(connection)
+            pool.putconn(connection)
+        for call in tx.committed_calls:
+            run_after_commit(call)
+
+    @contextmanager
+    def read(self) -> Iterator[PostgresTransaction]:
+        pool = self._opened()
+        connection = self._begin(pool, self._begin_reading)
+        try:
+            yield PostgresTransaction(connection)
+        finally:
+            roll_back(connection)
+            pool.putconn(connection)
+
+    def _begin(self, pool: ConnectionPool[Connection], text: str) -> Connection:
+        """A connection with an open transaction. One that broke while nobody used it is replaced without a word."""
+        for _ in range(self._pool_max + 1):
+            try:
+                connection = pool.getconn(timeout=self._wait_seconds)
+            except PoolTimeout as error:
+                raise StorageUnavailable("The database is busy, or cannot be reached.") from error
+            try:
+                self._say_and_read_clock(connection, text)
+            except psycopg.Error as error:
+                is_gone = connection.broken or connection.closed
+                roll_back(connection)
+                pool.putconn(connection)
+                if not is_gone:
+                    raise translated(error) from error
+            except BaseException:
+                connection.close()
+                pool.putconn(connection)
+                raise
+            else:
+                return connection
+        raise StorageUnavailable(NOT_REACHED)
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            cursor = connection.execute(self._end_writing)
+            while cursor.nextset():
+                pass
+        except psycopg.Error as error:
+            raise of_commit(error, not (connection.broken or connection.closed)) from error
+        if cursor.statusmessage != "COMMIT":
+            raise TransactionLost("The transaction had failed before its end; nothing of it was stored.")
+
+    def _say_and_read_clock(self, connection: Connection, text: str) -> None:
+        """Begin; and now and then ask what time it is with the same message."""
+        began = time.monotonic()
+        if self._clock is not None and began - self._clock[1] < CLOCK_KEPT_SECONDS:
+            connection.execute(text.encode())
+            return
+        cursor = connection.execute(f"{text}; {CLOCK}".encode())
+        while cursor.nextset():
+            pass
+        self._set_clock(int(cursor.fetchall()[0][0]), began)
+
+    def _set_clock(self, database_ms: int, asked: float) -> None:
+        answered = time.monotonic()
+        self._clock = (database_ms, (asked + answered) / 2)
+
+    # --- what it is --------------------------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Counted on from when the database was last asked: nobody waits for it."""
+        if self._clock is None:
+            self._opened()
+        assert self._clock is not None
+        database_ms, at = self._clock
+        return database_ms + int((time.monotonic() - at) * 1000)
+
+    @property
+    def server(self) -> Server:
+        self._opened()
+        assert self._server is not None
+        return self._server
+
+    @property
+    def has_sessions(self) -> bool:
+        return not self.server.is_pooled
+
+    def quick_check(self) -> None:
+        refuse_unfit(self.server)
+
+    def is_lasting(self) -> bool:
+        return self.server.fsync == "on"
+
+    def describe(self) -> str:
+        how = "through a pooler: polling instead of LISTEN" if self.server.is_pooled else "with LISTEN"
+        return f"PostgreSQL {shown(self.server.version)}, {how}, up to {self._pool_max} connections a process"
+
+    def applied_migrations(self) -> list[str]:
+        with self.read() as tx:
+            return applied_names(tx)
+
+    def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:
+        with self.transaction() as tx:
+            tx.lock("migrations")
+            before = applied_names(tx)
+            refuse(before)
+            tx.do(LEDGER)
+            missing = {name: sql for name, sql in scripts.items() if name not in before}
+            for name, sql in missing.items():
+                tx._say(for_postgres(sql))
+                tx.do("INSERT INTO schema_migrations VALUES (:name, :now_ms)", name=name, now_ms=self.now_ms())
+        return list(missing)
+
+    # --- who else is there -------------------------------------------------------------------------------------------
+
+    def changed_elsewhere(self) -> bool:
+        if self.server.is_pooled:
+            return self._has_another_snapshot()
+        return self.session.has_news()
+
+    @property
+    def session(self) -> PostgresSession:
+        """A connection of its own, for what belongs to a session; made when first needed."""
+        server = self.server
+        with self._lock:
+            if self._session is None:
+                self._session = PostgresSession(self._conninfo, channel(server), self._me, self._tell_change)
+            return self._session
+
+    def take_worker_place(self) -> bool:
+        """Whether this process is the one embedded worker. Through a pooler nobody can know, so everybody is."""
+        return self.server.is_pooled or self.session.hold()
+
+    def free_worker_place(self) -> None:
+        with self._lock:
+            session = self._session
+        if session is not None:
+            session.let_go()
+
+    def _tell_change(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+
+    def _has_another_snapshot(self) -> bool:
+        """What can be asked without a session: whether any transaction began or ended. Ours are among them."""
+        with self.read() as tx:
+            snapshot = tx.run("SELECT pg_current_snapshot()::text", [])[0][0]
+        seen, self._seen_snapshot = self._seen_snapshot, snapshot
+        return bool(seen != snapshot)
+
+    def close(self) -> None:
+        with self._lock:
+            session, self._session = self._session, None
+            pool, self._pool = self._pool, None
+            self._server = None
+        if session is not None:
+            session.close()
+        if pool is not None:
+            pool.close()
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def _opened(self) -> ConnectionPool[Connection]:
+        pool = self._pool
+        if pool is not None:
+            return pool
+        with self._lock:
+            if self._pool is None:
+                began = time.monotonic()
+                server, database_ms = look(self._conninfo)
+                self._set_clock(database_ms, began)
+                self._server = server
+                self._begin_writing = begin_writing(server)
+                self._begin_reading = begin_reading(server)
+                self._end_writing = end_writing(server, self._me).encode()
+                self._pool = self._make_pool(server)
+            return self._pool
+
+    def _make_pool(self, server: Server) -> ConnectionPool[Connection]:
+        conninfo = self._conninfo
+        if not server.is_pooled:
+            limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+            given = str(conninfo_to_dict(conninfo).get("options") or "")
+            conninfo = make_conninfo(conninfo, options=f"{limits} {given}".strip())
+        kwargs: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor}
+        if server.is_pooled:
+            # What is prepared belongs to a session, and the next transaction has another one.
+            kwargs["prepare_threshold"] = None
+        return ConnectionPool(
+            conninfo,
+            kwargs=kwargs,
+            min_size=1,
+            max_size=self._pool_max,
+            open=True,
+            configure=prepare_types,
+            timeout=self._wait_seconds,
+            # Waiting grows with each attempt, and a server that is back should be found at once.
+            reconnect_timeout=self._wait_seconds,
+            num_workers=2,
+            name="database",
+        )
+
+
+def prepare_types(connection: Connection) -> None:
+    """Every integer is a BIGINT, so that a statement has one form and is prepared once."""
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+
+
+def roll_back(connection: Connection) -> None:
+    """End what is open. A connection that cannot be used any more is dropped by the pool."""
+    with suppress(psycopg.Error):
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            connection.execute(b"ROLLBACK")
+
+
+def applied_names(tx: PostgresTransaction) -> list[str]:
+    if not tx.run("SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL", []):
+        return []
+    return [row["name"] for row in tx.all("SELECT name FROM schema_migrations ORDER BY name")]

@@ -1,0 +1,336 @@
+"""SQLite in one file: one connection that writes, a few that read.
+
+Nothing else names the SQLite module: two SQLite libraries in one process drop each other's file locks and lose
+committed rows, so the one that sqlite-utils picked is the only one there may be. For the same reason nobody may
+`open()` a database file in this process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+from sqlite_utils import Migrations
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
+
+from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.store.database import IntegrityError, Row, run_after_commit
+from gateway.store.portable import for_sqlite
+
+BUSY, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN = 5, 13, 10, 8, 14
+LOCKED = 6
+CORRUPT, NOT_A_DATABASE = 11, 26
+BUSY_TIMEOUT_SECONDS = 5.0
+JOURNAL_PAUSE_SECONDS = 0.05
+MIGRATION_SET = "gateway"
+# Fixed in 3.51.3: until then a checkpoint beside a commit may reset the WAL and corrupt the file.
+SAFE_WAL_VERSION = (3, 51, 3)
+
+
+class SqliteTransaction:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.committed_calls: list[Callable[[], None]] = []
+        self._savepoints = 0
+
+    def _execute(self, sql: str, params: Any = ()) -> Any:
+        try:
+            return self._connection.execute(sql, params)
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(str(error)) from error
+
+    def all(self, sql: str, **params: Any) -> list[Row]:
+        cursor = self._execute(sql, params)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def one(self, sql: str, **params: Any) -> Row | None:
+        rows = self.all(sql, **params)
+        return rows[0] if rows else None
+
+    def do(self, sql: str, **params: Any) -> int:
+        return int(self._execute(sql, params).rowcount)
+
+    def insert(self, sql: str, **params: Any) -> int:
+        return int(self._execute(sql, params).fetchall()[0][0])
+
+    def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
+        """A statement with `?` parameters, for multi-row inserts; its rows, if any."""
+        return list(self._execute(sql, params).fetchall())
+
+    def lock(self, name: str) -> None:
+        """There is one write transaction at a time."""
+
+    def try_lock(self, name: str) -> bool:
+        return True
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        self.committed_calls.append(call)
+
+    def is_lost_by(self, error: Exception) -> bool:
+        engine = (StorageUnavailable, DatabaseRefused, sqlite3.OperationalError, sqlite3.InternalError)
+        return isinstance(error, engine) or type(error) is sqlite3.DatabaseError
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._savepoints += 1
+        name = f"s{self._savepoints}"
+        calls = len(self.committed_calls)
+        self._execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            del self.committed_calls[calls:]
+            # After some failures, such as a full disk, the engine has undone the whole transaction by itself.
+            if self._connection.in_transaction:
+                self._execute(f"ROLLBACK TO {name}")
+                self._execute(f"RELEASE {name}")
+            raise
+        self._execute(f"RELEASE {name}")
+
+
+class SqliteDatabase:
+    """A SQLite file: one connection that writes, a few that read, lent to whoever needs one.
+
+    One lock goes round every write transaction of this process. It is fair and SQLite's own busy handler is not: with
+    that alone the 99th percentile of intake is several times worse. The busy handler stays, for other processes.
+
+    busy_timeout_seconds: how long a write waits for another one before it gives up.
+    """
+
+    name = "sqlite"
+
+    def __init__(self, path: str | Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+        self.path = Path(path)
+        self.on_change: Callable[[], None] | None = None
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._write_lock = threading.Lock()
+        self._writer: Any = None
+        self._readers: deque[Any] = deque()
+        self._watcher: Any = None
+        self._data_version: int | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTransaction]:
+        if not self._write_lock.acquire(timeout=self._busy_timeout_seconds):
+            raise StorageUnavailable(
+                f"The database is busy: another write has held it for {self._busy_timeout_seconds:g} s."
+            )
+        try:
+            if self._writer is None:
+                self._writer = self.connect()
+            tx = SqliteTransaction(self._writer)
+            with translated_errors(self.path), writing(self._writer):
+                yield tx
+        finally:
+            self._write_lock.release()
+        for call in tx.committed_calls:
+            run_after_commit(call)
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteTransaction]:
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self.connect()
+        try:
+            with translated_errors(self.path):
+                connection.execute("BEGIN")
+                try:
+                    yield SqliteTransaction(connection)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        self._readers.append(connection)
+
+    def changed_elsewhere(self) -> bool:
+        """For one thread only: it keeps what it saw last."""
+        if self._watcher is None:
+            self._watcher = self.connect()
+        version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        seen, self._data_version = self._data_version, version
+        return bool(seen != version)
+
+    def quick_check(self) -> None:
+        """Refuse a damaged file with a sentence that says what to do."""
+        with self.read() as tx:
+            answer = tx.run("PRAGMA quick_check(1)", [])[0][0]
+        if answer != "ok":
+            raise DatabaseRefused(damaged(self.path))
+
+    @property
+    def has_sessions(self) -> bool:
+        return True
+
+    def now_ms(self) -> int | None:
+        return None
+
+    def is_lasting(self) -> bool:
+        """Every connection was opened so, or refused."""
+        return True
+
+    def describe(self) -> str:
+        with self.read() as tx:
+            version = tx.run("SELECT sqlite_version()", [])[0][0]
+            journal_mode = tx.run("PRAGMA journal_mode", [])[0][0]
+        return f"SQLite {version}, journal mode {journal_mode}"
+
+    def applied_migrations(self) -> list[str]:
+        with self.transaction():
+            return applied_names(self.utils)
+
+    def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:
+        migrations = Migrations(MIGRATION_SET)
+        for name, sql in scripts.items():
+            migrations(name=name)(script(for_sqlite(sql)))
+        with self.transaction():
+            before = applied_names(self.utils)
+            refuse(before)
+            migrations.apply(self.utils)
+            return [name for name in applied_names(self.utils) if name not in before]
+
+    def vacuum_into(self, target: Path) -> None:
+        """Write a consistent copy while running; `target` must not exist."""
+        if target.exists():
+            raise DatabaseRefused(f"{target} exists already, and a copy never replaces a file. Name another.")
+        connection = self.connect()
+        try:
+            with translated_errors(self.path):
+                connection.execute("VACUUM INTO ?", (str(target),))
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close every connection; only when no other thread is using this database."""
+        for connection in (self._writer, self._watcher, *self._readers):
+            if connection is not None:
+                connection.close()
+        self._writer = self._watcher = None
+        self._readers.clear()
+
+    @property
+    def utils(self) -> sqlite_utils.Database:
+        """The writing connection as sqlite-utils sees it; only inside `transaction()`."""
+        return sqlite_utils.Database(self._writer)
+
+    def connect(self) -> Any:
+        """A new connection with every pragma set."""
+        with translated_errors(self.path):
+            connection = sqlite3.connect(
+                str(self.path), timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
+            )
+            try:
+                set_pragmas(connection, self.path, self._busy_timeout_seconds)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+
+@contextmanager
+def writing(connection: Any) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def set_pragmas(connection: Any, path: Path, busy_timeout_seconds: float) -> None:
+    """Make a commit mean: on disk. The journal mode is read back, for SQLite may silently keep the old one."""
+    if sqlite3.sqlite_version_info < (3, 37, 0):
+        raise DatabaseRefused(
+            f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed. Install the package pysqlite3."
+        )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    mode = "wal" if sqlite3.sqlite_version_info >= SAFE_WAL_VERSION else "truncate"
+    # Setting a mode takes a lock even when it is the mode already; asking does not.
+    got = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    if got != mode:
+        got = change_journal_mode(connection, mode, got, busy_timeout_seconds)
+    if got != mode:
+        raise DatabaseRefused(
+            f"{path} is in journal mode {got} and SQLite {sqlite3.sqlite_version} cannot change it to {mode}. "
+            "Stop every process that uses the file, then start again; if that does not help, install pysqlite3."
+        )
+
+
+def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: float) -> str:
+    """The journal mode after asking for `mode`. The engine does not wait for this lock by itself, so we do."""
+    for _ in range(max(1, round(wait_seconds / JOURNAL_PAUSE_SECONDS))):
+        try:
+            return str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if (error.sqlite_errorcode & 0xFF) != BUSY:
+                raise
+            failure = error
+        time.sleep(JOURNAL_PAUSE_SECONDS)
+    if before == "wal":
+        # It can leave this mode only when nobody else has it open: a sentence for people, not a thing to wait for.
+        return before
+    raise failure
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turn the engine's errors into ours: cannot store now, or must not be used at all."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in (CORRUPT, NOT_A_DATABASE):
+            raise DatabaseRefused(damaged(path)) from error
+        if code == CANNOT_OPEN and not path.parent.is_dir():
+            raise DatabaseRefused(
+                f"The folder {path.parent} of the database does not exist. Create it, or correct DATABASE_URL."
+            ) from error
+        if code in (BUSY, LOCKED, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN):
+            raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
+        raise
+
+
+CANNOT_STORE = {
+    BUSY: "it is locked by another process",
+    LOCKED: "a table is locked",
+    FULL: "the disk is full",
+    IO_ERROR: "the disk reports an I/O error",
+    READ_ONLY: "the file is read-only",
+    CANNOT_OPEN: "the file cannot be opened",
+}
+
+
+def script(sql: str) -> Callable[[Any], None]:
+    def run(utils: Any) -> None:
+        utils.executescript(sql)
+
+    return run
+
+
+def applied_names(utils: Any) -> list[str]:
+    table = utils["_sqlite_migrations"]
+    if not table.exists():
+        return []
+    return [row["name"] for row in table.rows_where("migration_set = ?", [MIGRATION_SET])]
+
+
+def damaged(path: Path) -> str:
+    return (
+        f"The database {path} is damaged, so nothing was started and nothing was changed. "
+        "Put the newest backup in its place (keep the damaged file), then start again: "
+        "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
+    )
