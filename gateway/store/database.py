@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ import sqlite_utils
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.store import file
 
 log = logging.getLogger("gateway.store")
 
@@ -229,8 +230,13 @@ class SqliteDatabase:
         return sqlite_utils.Database(self._writer)
 
     def connect(self) -> Any:
-        """A new connection with every pragma set."""
+        """A new connection with every pragma set. Makes the file if there is none; never takes an empty one."""
         with translated_errors(self.path):
+            size = file.size_of(self.path)
+            if size is None:
+                file.put_in_place(self.path, write_first_page)
+            elif size == 0:
+                raise DatabaseRefused(file.emptied(self.path))
             connection = sqlite3.connect(
                 str(self.path), timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
             )
@@ -240,6 +246,12 @@ class SqliteDatabase:
                 connection.close()
                 raise
         return connection
+
+
+def write_first_page(path: Path) -> None:
+    """A database without tables, and not of 0 bytes."""
+    with closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 0")
 
 
 @contextmanager

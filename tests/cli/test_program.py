@@ -118,6 +118,19 @@ def test_a_damaged_database_is_refused_with_a_sentence_that_helps(command: list[
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["tenants", "list"], ["backup", "b.db"], ["migrate"]])
+def test_an_empty_file_is_no_database_and_no_first_start(command: list[str], run: Run, place: Path) -> None:
+    (place / "gateway.db").touch()
+
+    result = run(*command)
+
+    assert result.status == 1
+    assert "is an empty file" in result.err
+    assert "backup" in result.err
+    assert "Traceback" not in result.err
+    assert (place / "gateway.db").stat().st_size == 0
+
+
 def test_a_database_of_a_newer_release_is_refused(run: Run, place: Path) -> None:
     from gateway.store.database import SqliteDatabase
 

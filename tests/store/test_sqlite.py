@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -392,13 +393,94 @@ def test_damage_in_the_middle_is_found_at_the_start(path: Path) -> None:
     made.close()
 
 
-def test_a_new_or_empty_file_is_no_damaged_one(path: Path) -> None:
-    path.touch()
-    opened = SqliteDatabase(path)
+def test_a_file_that_was_cut_to_nothing_is_refused_and_left_as_it_is(path: Path) -> None:
+    made = SqliteDatabase(path)
+    migrate(made)
+    made.close()
+    os.truncate(path, 0)
+    Path(f"{path}-wal").write_bytes(b"what was not in the file yet")
 
+    for use in (made.quick_check, lambda: migrate(made), lambda: value(made)):
+        with pytest.raises(DatabaseRefused, match=r"gateway\.db is an empty file.*newest backup.*first start, remove"):
+            use()
+
+    assert path.stat().st_size == 0
+    assert Path(f"{path}-wal").read_bytes() == b"what was not in the file yet"
+    made.close()
+
+
+# --- new files -------------------------------------------------------------------------------------------------------
+
+MAKE_AND_STOP = """
+import sys
+from gateway.store.database import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+database.quick_check()
+print("made", flush=True)
+sys.stdin.readline()
+"""
+WATCH = """
+import os, sys
+print("watching", flush=True)
+while True:
+    try:
+        size = os.stat(sys.argv[1]).st_size
+        break
+    except FileNotFoundError:
+        pass
+print(size, flush=True)
+"""
+
+
+def test_a_new_file_is_never_seen_empty(path: Path) -> None:
+    with running(WATCH, path) as watcher, running(MAKE_AND_STOP, path) as maker:
+        assert (watcher.hear(), maker.hear()) == ("watching", "ready")
+        maker.say()
+
+        assert int(watcher.hear()) > 0
+        assert maker.hear() == "made"
+
+
+@pytest.mark.parametrize("head", ["", WITH_THE_OLD_LIBRARY], ids=["this library", "the old library"])
+def test_a_process_killed_before_it_wrote_a_table_leaves_a_file_that_the_next_one_takes(path: Path, head: str) -> None:
+    with running(head + MAKE_AND_STOP, path) as maker:
+        assert maker.hear() == "ready"
+        maker.say()
+        assert maker.hear() == "made"
+        maker.kill()
+
+    opened = SqliteDatabase(path, busy_timeout_seconds=30)
     opened.quick_check()
     migrate(opened)
+    put(opened)
 
+    assert value(opened) == "value"
+    opened.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_new_file_is_made_where_the_file_system_has_no_links(path: Path) -> None:
+    outcome(
+        """
+import os, sys
+def no_links(*_, **__):
+    raise PermissionError(1, "Operation not permitted")
+os.link = no_links
+from gateway.store.database import SqliteDatabase
+from gateway.store.migrate import migrate
+database = SqliteDatabase(sys.argv[1])
+database.quick_check()
+migrate(database)
+database.close()
+""",
+        path,
+    )
+
+    opened = SqliteDatabase(path)
+    put(opened)
+    assert value(opened) == "value"
     opened.close()
 
 
