@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,7 +152,11 @@ class SqliteDatabase:
         self._writer: Any = None
         self._readers: deque[Any] = deque()
         self._watcher: Any = None
+        self._watcher_lock = threading.Lock()
         self._data_version: int | None = None
+        # Rises when every connection is to be opened anew.
+        self._era = 0
+        self._was_open = False
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
@@ -164,7 +168,7 @@ class SqliteDatabase:
             if self._writer is None:
                 self._writer = self.connect()
             tx = SqliteTransaction(self._writer)
-            with translated_errors(self.path), writing(self._writer):
+            with translated_errors(self.path), self._let_go_of_what_stays_shut(), writing(self._writer):
                 yield tx
         finally:
             self._write_lock.release()
@@ -173,6 +177,7 @@ class SqliteDatabase:
 
     @contextmanager
     def read(self) -> Iterator[SqliteTransaction]:
+        era = self._era
         try:
             connection = self._readers.pop()
         except IndexError:
@@ -188,13 +193,17 @@ class SqliteDatabase:
         except BaseException:
             connection.close()
             raise
-        self._readers.append(connection)
+        if era == self._era:
+            self._readers.append(connection)
+        else:
+            connection.close()
 
     def changed_elsewhere(self) -> bool:
         """For one thread only: it keeps what it saw last."""
-        if self._watcher is None:
-            self._watcher = self.connect()
-        version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        with self._watcher_lock, translated_errors(self.path):
+            if self._watcher is None:
+                self._watcher, self._data_version = self.connect(), None
+            version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         seen, self._data_version = self._data_version, version
         return bool(seen != version)
 
@@ -218,11 +227,26 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close every connection; only when no other thread is using this database."""
-        for connection in (self._writer, self._watcher, *self._readers):
+        for connection in (self._writer, self._watcher):
             if connection is not None:
                 connection.close()
         self._writer = self._watcher = None
-        self._readers.clear()
+        # One at a time, for another thread may be taking one.
+        with suppress(IndexError):
+            while True:
+                self._readers.pop().close()
+
+    @contextmanager
+    def _let_go_of_what_stays_shut(self) -> Iterator[None]:
+        """A file opened while it was read-only stays so for as long as any connection of this process is open."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if error_code(error) in (READ_ONLY, CANNOT_OPEN):
+                self._era += 1
+                with self._watcher_lock:
+                    self.close()
+            raise
 
     @property
     def utils(self) -> sqlite_utils.Database:
@@ -230,22 +254,29 @@ class SqliteDatabase:
         return sqlite_utils.Database(self._writer)
 
     def connect(self) -> Any:
-        """A new connection with every pragma set. Makes the file if there is none; never takes an empty one."""
+        """A new connection with every pragma set. The first one makes the file if there is none."""
         with translated_errors(self.path):
             size = file.size_of(self.path)
-            if size is None:
+            if size is None and not self._was_open:
                 file.put_in_place(self.path, write_first_page)
-            elif size == 0:
+            if size == 0:
                 raise DatabaseRefused(file.emptied(self.path))
             connection = sqlite3.connect(
-                str(self.path), timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
-            )
+                address(self.path, "rw"), uri=True,
+                timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False,
+            )  # fmt: skip
             try:
                 set_pragmas(connection, self.path, self._busy_timeout_seconds)
             except BaseException:
                 connection.close()
                 raise
+        self._was_open = True
         return connection
+
+
+def address(path: Path, mode: str) -> str:
+    """How the engine is told to open a file without making one. mode: `rw`, or `ro`."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def write_first_page(path: Path) -> None:
@@ -300,7 +331,7 @@ def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: f
         try:
             return str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
         except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) != BUSY:
+            if error_code(error) != BUSY:
                 raise
             failure = error
         time.sleep(JOURNAL_PAUSE_SECONDS)
@@ -318,7 +349,7 @@ def translated_errors(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.DatabaseError as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = error_code(error)
         if code in (CORRUPT, NOT_A_DATABASE):
             raise DatabaseRefused(damaged(path)) from error
         if code == CANNOT_OPEN and not path.parent.is_dir():
@@ -328,6 +359,11 @@ def translated_errors(path: Path) -> Iterator[None]:
         if code in (BUSY, LOCKED, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN):
             raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
         raise
+
+
+def error_code(error: Exception) -> int:
+    """The engine's primary code; 0 where it gave none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def is_engine_failure(error: Exception) -> bool:

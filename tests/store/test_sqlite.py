@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import installation, leases
 from gateway.store.database import SAFE_WAL_VERSION, SqliteDatabase
 from gateway.store.migrate import migrate
-from tests.store.processes import outcome, running
+from tests.store.processes import heed_file_modes, outcome, running
 
 PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
 FULL = 2
@@ -346,6 +346,80 @@ def test_a_file_that_may_not_be_written_cannot_store_and_says_so() -> None:
 
         folder.chmod(0o755)
     assert told.startswith("The database cannot store anything now: the file")
+
+
+USE_AND_SAY = """
+import sys
+from contextlib import ExitStack
+from gateway.errors import StorageUnavailable
+from gateway.store import installation
+from gateway.store.database import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+for line in sys.stdin:
+    try:
+        with ExitStack() as stack:
+            # Readers that are at it while the writer fails, and the watcher, keep what they opened.
+            readers = [stack.enter_context(database.read()) for _ in range(2)]
+            seen = [installation.value(tx, "key") for tx in readers]
+            database.changed_elsewhere()
+            with database.transaction() as tx:
+                installation.put(tx, "key", line.strip())
+        with database.read() as tx:
+            print("stored", installation.value(tx, "key"), flush=True)
+    except StorageUnavailable as error:
+        print(error, flush=True)
+"""
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """The folder and all in it as on a file system that is mounted for reading only."""
+    files = [path.parent, *path.parent.iterdir()]
+    modes = [file.stat().st_mode for file in files]
+    for file in files:
+        file.chmod(0o555)
+    try:
+        yield
+    finally:
+        for file, mode in zip(files, modes, strict=True):
+            file.chmod(mode)
+
+
+@pytest.mark.parametrize("is_left_over", [False, True], ids=["closed well", "killed"])
+def test_what_was_opened_read_only_stores_again_once_it_may(path: Path, is_left_over: bool) -> None:
+    made = SqliteDatabase(path)
+    migrate(made)
+    made.close()
+    if is_left_over:
+        with running(DIE_IN_THE_MIDDLE, path) as other:
+            assert (other.hear(), other.hear()) == ("committed", "in the middle")
+            other.kill()
+    with ExitStack() as stack:
+        stack.enter_context(read_only(path))
+        other = stack.enter_context(running(USE_AND_SAY, path, preexec=heed_file_modes))
+        for _ in range(2):
+            other.say("during")
+            assert other.hear().startswith("The database cannot store anything now: the file")
+
+        for file in path.parent.iterdir():
+            file.chmod(0o644)
+        path.parent.chmod(0o755)
+        other.say("after")
+
+        assert other.hear() == "stored after"
+
+
+def test_a_file_that_is_gone_while_it_is_used_is_not_made_anew(database: SqliteDatabase) -> None:
+    put(database)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(database.read())
+        database.path.unlink()
+
+        with pytest.raises(StorageUnavailable, match="cannot be opened"):
+            stack.enter_context(database.read())
+
+    assert not database.path.exists()
 
 
 def test_a_missing_folder_is_named_with_the_setting_to_correct(tmp_path: Path) -> None:
