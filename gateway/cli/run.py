@@ -15,7 +15,6 @@ from gateway.logs import log_event
 log = logging.getLogger("gateway.cli")
 
 STOP_SECONDS = 24.0
-WAITING_SECONDS = 2.0
 
 
 @click.command()
@@ -52,8 +51,6 @@ def work() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     gateway.scheduler.start()
-    if not stop.wait(WAITING_SECONDS) and not gateway.scheduler.is_working:
-        log_event(log, "worker.waiting", why="another worker has this database")
     stop.wait()
     if not gateway.scheduler.stop(STOP_SECONDS):
         # A call hangs: it is a maybe, its lease runs out, and the next worker looks.

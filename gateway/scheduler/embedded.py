@@ -132,9 +132,8 @@ class EmbeddedScheduler:
         return not self._in_flight and not self._keeping_house
 
     def _run(self) -> None:
-        while not self._lock.take():
-            if self._stopping.wait(SWEEP_SECONDS):
-                return
+        if not self._take_place():
+            return
         self.is_working = True
         log.info("worker.started", extra={"fields": {"threads": self._driving.threads}})
         self._start_jobs()
@@ -142,6 +141,21 @@ class EmbeddedScheduler:
         while not self._stopping.is_set():
             next_due_at_ms = self._wait_and_turn(next_due_at_ms)
         self.is_working = False
+
+    def _take_place(self) -> bool:
+        """Wait until this process is the database's worker; False when it was stopped before."""
+        has_said = False
+        while not self._stopping.is_set():
+            try:
+                if self._lock.take():
+                    return True
+                if not has_said:
+                    log.info("worker.waiting", extra={"fields": {"why": "another worker has this database"}})
+                    has_said = True
+            except StorageUnavailable as error:
+                log.error("worker.storage_unavailable", extra={"fields": {"reason": str(error)}})
+            self._stopping.wait(SWEEP_SECONDS)
+        return False
 
     def _start_jobs(self) -> None:
         self._jobs.add_job(self.wake, "interval", seconds=SWEEP_SECONDS, id="sweep")
