@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Generator
@@ -10,6 +11,12 @@ from typing import Any
 import pytest
 
 NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
+
+
+def levels_now() -> list[tuple[logging.Logger, int]]:
+    """Every logger that has a level of its own, to be put back after a test that sets up the program's logs."""
+    named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [(logger, logger.level) for logger in (logging.root, *named)]
 
 
 def missing() -> list[str]:
