@@ -13,10 +13,19 @@ import pytest
 NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
 
 
-def levels_now() -> list[tuple[logging.Logger, int]]:
-    """Every logger that has a level of its own, to be put back after a test that sets up the program's logs."""
+def levels_now() -> dict[str, int]:
+    """The level of every logger, to be put back after a test that sets up the program's logs."""
+    return {logger.name: logger.level for logger in loggers()}
+
+
+def put_back_levels(levels: dict[str, int]) -> None:
+    for logger in loggers():
+        logger.setLevel(levels.get(logger.name, logging.NOTSET))
+
+
+def loggers() -> list[logging.Logger]:
     named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    return [(logger, logger.level) for logger in (logging.root, *named)]
+    return [logging.root, *named]
 
 
 def missing() -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway import logs
 from gateway.settings import load
-from tests.conftest import levels_now
+from tests.conftest import levels_now, put_back_levels
 
 CANARY = "whsec_canary+canary/canary=7f"
 TOKEN = "canary0123456789abcdef0123456789"
@@ -32,8 +32,7 @@ def logging_state() -> Iterator[None]:
     hooks = threading.excepthook, logs.sys.excepthook, logging.raiseExceptions  # type: ignore[attr-defined]
     yield
     root.handlers[:] = handlers
-    for logger, level in levels:
-        logger.setLevel(level)
+    put_back_levels(levels)
     threading.excepthook, logs.sys.excepthook, logging.raiseExceptions = hooks  # type: ignore[attr-defined]
     logging.captureWarnings(False)
 

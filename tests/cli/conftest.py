@@ -17,7 +17,7 @@ import time_machine
 
 from gateway.cli import main
 from gateway.settings.names import NAMES
-from tests.conftest import levels_now
+from tests.conftest import levels_now, put_back_levels
 from tests.stories.sandbox import ManualClock, Sandbox
 
 
@@ -59,8 +59,7 @@ def own_logs() -> Iterator[None]:
     yield
     os.umask(umask)
     root.handlers[:] = handlers
-    for logger, level in levels:
-        logger.setLevel(level)
+    put_back_levels(levels)
     logging.captureWarnings(False)
     sys.excepthook, threading.excepthook, logging.raiseExceptions = hooks
 
