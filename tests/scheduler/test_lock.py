@@ -79,7 +79,7 @@ def test_each_database_has_a_place_of_its_own(path: Path) -> None:
 def test_a_place_that_cannot_be_seen_now_is_said_and_taken_once_it_can(tmp_path: Path) -> None:
     own = WorkerLock(tmp_path / "not mounted yet" / "gateway.db")
 
-    with pytest.raises(StorageUnavailable, match="worker's place .*cannot be taken: No such file"):
+    with pytest.raises(StorageUnavailable, match=r"worker's place .*cannot be taken: No such file"):
         own.take()
     (tmp_path / "not mounted yet").mkdir()
 
