@@ -37,7 +37,7 @@ from gateway.scheduler.lock import WorkerLock
 from gateway.settings import Settings
 from gateway.settings.types import TwilioSettings
 from gateway.steps.context import StepParts
-from gateway.store import inbox, installation
+from gateway.store import file, inbox, installation
 from gateway.store.database import SqliteDatabase, Transaction
 from gateway.store.gate import ClockGate, open_gate
 from gateway.store.group import GroupCommit, Job, run_each
@@ -142,9 +142,9 @@ def rules_from(settings: Settings) -> Rules:
 def open_database(settings: Settings) -> SqliteDatabase:
     """The database of these settings: made if need be, checked, up to date, and ours.
 
-    Raises DatabaseRefused, OtherInstallation or StorageUnavailable with a sentence that says what to do.
+    Raises SettingsError, DatabaseRefused, OtherInstallation or StorageUnavailable, each saying what to do.
     """
-    settings.database.path.parent.mkdir(parents=True, exist_ok=True)
+    file.make_folder(settings.database.path)
     database = SqliteDatabase(settings.database.path)
     try:
         database.quick_check()

@@ -11,6 +11,7 @@ from gateway.cli.output import as_json_option, print_json
 from gateway.errors import GatewayError
 from gateway.store import installation
 from gateway.store.database import SqliteDatabase
+from gateway.store.file import make_folder
 from gateway.store.migrate import migrate as apply_migrations
 
 
@@ -20,8 +21,7 @@ def migrate(as_json: bool) -> None:
     """Bring the database up to date. Safe twice, and in two places at once."""
     settings = settings_with_logs()
     path = settings.database.path
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, mode=0o700)
+    make_folder(path)
     database = SqliteDatabase(path)
     try:
         applied = apply_migrations(database)

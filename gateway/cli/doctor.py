@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.scheduler.lock import WorkerLock
 from gateway.settings import Settings
 from gateway.settings.text import is_loopback, split_url
-from gateway.store import conflicts, inbox, installation, providers, rejections, tenants
+from gateway.store import conflicts, file, inbox, installation, providers, rejections, tenants
 from gateway.store.database import SqliteDatabase
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
@@ -108,8 +108,10 @@ def about_this_machine(settings: Settings) -> Iterator[Finding]:
 
 def about_database(settings: Settings) -> Iterator[Finding]:
     path = settings.database.path
-    if not path.exists():
-        yield Finding("database", None, f"{path} does not exist yet; the first start makes it.")
+    if file.size_of(path) is None:
+        problem = file.why_not_made(path)
+        says = problem or f"{path} does not exist yet; the first start makes it."
+        yield Finding("database", False if problem else None, says)
         return
     try:
         with opened(settings) as session:

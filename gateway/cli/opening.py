@@ -15,6 +15,7 @@ from gateway.errors import DatabaseRefused
 from gateway.settings import Settings, load_from_process
 from gateway.store import installation
 from gateway.store.database import SqliteDatabase
+from gateway.store.file import size_of
 from gateway.store.migrate import pending
 
 
@@ -61,9 +62,9 @@ def settings_with_logs() -> Settings:
 def opened(settings: Settings | None = None) -> Iterator[Opened]:
     """The database that the settings name; never makes one. Raises DatabaseRefused, OtherInstallation."""
     settings = settings or settings_with_logs()
-    if not settings.database.path.exists():
+    if size_of(settings.database.path) is None:
         raise DatabaseRefused(
-            f"There is no database at {settings.database.path} yet. "
+            f"There is no database at {settings.database.path} yet, or this account may not see it. "
             "Start the gateway once (python -m gateway serve), or make one: python -m gateway migrate"
         )
     database = SqliteDatabase(settings.database.path)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from gateway.errors import SettingsError
 
 
 def size_of(path: Path) -> int | None:
@@ -18,6 +21,31 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def make_folder(path: Path) -> None:
+    """The folder of the database `path`, if there is none. Raises SettingsError when it cannot be made."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError([misplaced(path, "its folder", error)]) from error
+
+
+def why_not_made(path: Path) -> str | None:
+    """Why no database can be made at `path`; None when one can. Nothing stays of the attempt."""
+    try:
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        os.rmdir(tempfile.mkdtemp(prefix=".ringfence-", dir=nearest))
+    except OSError as error:
+        return misplaced(path, "it", error)
+    return None
+
+
+def misplaced(path: Path, what: str, error: OSError) -> str:
+    return (
+        f"DATABASE_URL names {path}, and {what} cannot be made: {error.strerror}. "
+        "Expected a path in a folder that this account may write to: correct DATABASE_URL, or make the folder."
+    )
 
 
 def put_in_place(path: Path, make: Callable[[Path], None]) -> None:

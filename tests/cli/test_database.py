@@ -79,6 +79,29 @@ def test_doctor_before_the_first_start_finds_no_fault(run: Run) -> None:
     assert "does not exist yet" in result.out
 
 
+@pytest.mark.parametrize("path", ["/proc/x/gateway.db", "/proc/gateway.db", "a file/x/y/gateway.db"])
+def test_doctor_names_a_place_where_no_database_can_be_made(
+    path: str, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "a file").touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{place / path}")
+
+    result = run("doctor", "--json")
+
+    assert result.status == 1
+    bad = {finding["what"]: finding["says"] for finding in result.json[0]["findings"] if finding["is_well"] is False}
+    assert f"DATABASE_URL names {place / path}, and" in bad["database"]
+
+
+def test_doctor_of_a_place_where_a_database_can_be_made_leaves_nothing_there(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{place}/new/folder/gateway.db")
+
+    assert run("doctor").status == 0
+    assert list(place.iterdir()) == []
+
+
 def test_doctor_notices_what_is_wrong(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.deliver("checkout.completed", set={"metadata.area_code": "1"})
     sandbox.settle(60)

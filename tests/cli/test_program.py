@@ -96,6 +96,23 @@ def test_a_database_that_is_not_there_is_said_with_what_to_do(run: Run) -> None:
     assert "python -m gateway migrate" in result.err
 
 
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["migrate"], ["sandbox"]], ids=" ".join)
+@pytest.mark.parametrize("place_of_the_folder", ["/proc/x", "a file/x"])
+def test_a_folder_that_cannot_be_made_is_wrong_settings(
+    command: list[str], place_of_the_folder: str, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "a file").touch()
+    folder = place / place_of_the_folder
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{folder}/gateway.db")
+
+    result = run(*command)
+
+    assert result.status == 2, result.err
+    assert f"DATABASE_URL names {folder}/gateway.db, and its folder cannot be made" in result.err
+    assert "Traceback" not in result.err
+    assert "should not have happened" not in result.err
+
+
 def test_a_database_of_another_installation_is_wrong_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("migrate").status == 0
     monkeypatch.setenv("GATEWAY_ENV", "other")
