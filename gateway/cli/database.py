@@ -24,6 +24,7 @@ def migrate(as_json: bool) -> None:
     make_folder(path)
     database = SqliteDatabase(path)
     try:
+        database.quick_check()
         applied = apply_migrations(database)
         with database.transaction() as tx:
             is_new = installation.bind(tx, settings.mode, settings.env, settings.twilio.account_sid)

@@ -114,16 +114,26 @@ def about_database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", False if problem else None, says)
         return
     try:
+        # First of all, for it changes nothing where something is wrong.
+        check(path)
         with opened(settings) as session:
             yield from about_file(session.database, path)
-            for check in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
-                yield from check(session)
+            for look in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
+                yield from look(session)
     except GatewayError as error:
         yield Finding("database", False, str(error))
 
 
+def check(path: Path) -> None:
+    """Raise DatabaseRefused when the file is damaged."""
+    database = SqliteDatabase(path)
+    try:
+        database.quick_check()
+    finally:
+        database.close()
+
+
 def about_file(database: SqliteDatabase, path: Path) -> Iterator[Finding]:
-    database.quick_check()
     with database.read() as tx:
         engine = installation.engine(tx)
     size = path.stat().st_size / 1e6

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -208,22 +208,31 @@ class SqliteDatabase:
         return bool(seen != version)
 
     def quick_check(self) -> None:
-        """Refuse a damaged file with a sentence that says what to do."""
-        with self.read() as tx:
-            answer = tx.run("PRAGMA quick_check(1)", [])[0][0]
-        if answer != "ok":
-            raise DatabaseRefused(damaged(self.path))
+        """Refuse a damaged file with a sentence that says what to do. Before any other use: then nothing was changed.
+
+        For a connection that may write puts what a -wal holds into the file as it closes, whosever that is.
+        """
+        if file.size_of(self.path) is not None:
+            beside = file.left_beside(self.path)
+            try:
+                self._check("ro", beside)
+            except StorageUnavailable:
+                # A journal must be played back first, which only a writer may do.
+                self._check("rw", beside)
+        with self.read():
+            pass
+
+    def _check(self, mode: str, beside: Sequence[str]) -> None:
+        with translated_errors(self.path, beside), closing(self._open(mode)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise DatabaseRefused(file.damaged(self.path, beside))
 
     def vacuum_into(self, target: Path) -> None:
         """Write a consistent copy while running; `target` must not exist."""
         if target.exists():
             raise DatabaseRefused(f"{target} exists already, and a copy never replaces a file. Name another.")
-        connection = self.connect()
-        try:
-            with translated_errors(self.path):
-                connection.execute("VACUUM INTO ?", (str(target),))
-        finally:
-            connection.close()
+        with translated_errors(self.path), closing(self.connect()) as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
 
     def close(self) -> None:
         """Close every connection; only when no other thread is using this database."""
@@ -256,15 +265,9 @@ class SqliteDatabase:
     def connect(self) -> Any:
         """A new connection with every pragma set. The first one makes the file if there is none."""
         with translated_errors(self.path):
-            size = file.size_of(self.path)
-            if size is None and not self._was_open:
+            if file.size_of(self.path) is None and not self._was_open:
                 file.put_in_place(self.path, write_first_page)
-            if size == 0:
-                raise DatabaseRefused(file.emptied(self.path))
-            connection = sqlite3.connect(
-                address(self.path, "rw"), uri=True,
-                timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False,
-            )  # fmt: skip
+            connection = self._open("rw")
             try:
                 set_pragmas(connection, self.path, self._busy_timeout_seconds)
             except BaseException:
@@ -272,6 +275,14 @@ class SqliteDatabase:
                 raise
         self._was_open = True
         return connection
+
+    def _open(self, mode: str) -> Any:
+        if file.size_of(self.path) == 0:
+            raise DatabaseRefused(file.emptied(self.path))
+        return sqlite3.connect(
+            address(self.path, mode), uri=True,
+            timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False,
+        )  # fmt: skip
 
 
 def address(path: Path, mode: str) -> str:
@@ -342,8 +353,11 @@ def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: f
 
 
 @contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Turn the engine's errors into ours: cannot store now, or must not be used at all."""
+def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterator[None]:
+    """Turn the engine's errors into ours: cannot store now, or must not be used at all.
+
+    beside: names of what lay beside the file before it was opened; None looks now.
+    """
     try:
         yield
     except sqlite3.IntegrityError:
@@ -351,7 +365,8 @@ def translated_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = error_code(error)
         if code in (CORRUPT, NOT_A_DATABASE):
-            raise DatabaseRefused(damaged(path)) from error
+            beside = file.left_beside(path) if beside is None else beside
+            raise DatabaseRefused(file.damaged(path, beside)) from error
         if code == CANNOT_OPEN and not path.parent.is_dir():
             raise DatabaseRefused(
                 f"The folder {path.parent} of the database does not exist. Create it, or correct DATABASE_URL."
@@ -380,11 +395,3 @@ CANNOT_STORE = {
     READ_ONLY: "the file is read-only",
     CANNOT_OPEN: "the file cannot be opened",
 }
-
-
-def damaged(path: Path) -> str:
-    return (
-        f"The database {path} is damaged, so nothing was started and nothing was changed. "
-        "Put the newest backup in its place (keep the damaged file), then start again: "
-        "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
-    )

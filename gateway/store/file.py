@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -75,4 +75,26 @@ def emptied(path: Path) -> str:
         f"The database {path} is an empty file: it was cut off, or made by something else, so nothing was started and "
         "nothing was changed. If it ever knew a tenant, put the newest backup in its place: docs/runbook.md. "
         "If this is a first start, remove the file, then start again."
+    )
+
+
+def left_beside(path: Path) -> list[str]:
+    """Names of the files with the newest commits, or the oldest pages, of whatever process used `path` last."""
+    beside = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
+    return [each.name for each in beside if size_of(each)]
+
+
+def damaged(path: Path, beside: Sequence[str]) -> str:
+    """What to do about a damaged file. beside: what lies beside it, which may be another file's."""
+    leftovers = (
+        f"Beside it lies {' and '.join(beside)}. If you have just put a backup there, that was left by the file "
+        f"before it and has spoilt this one: stop every process, move everything named {path.name}* away, "
+        "copy the backup there once more, then start again. Otherwise: "
+        if beside
+        else ""
+    )
+    return (
+        f"The database {path} is damaged, so nothing was started and nothing was changed. {leftovers}"
+        "Put the newest backup in its place (keep the damaged file), then start again: "
+        "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
     )

@@ -135,6 +135,22 @@ def test_a_damaged_database_is_refused_with_a_sentence_that_helps(command: list[
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["migrate"], ["doctor"]], ids=" ".join)
+def test_what_lies_beside_a_damaged_database_is_named_and_nothing_is_touched(
+    command: list[str], run: Run, place: Path
+) -> None:
+    run("migrate")
+    (place / "gateway.db").write_bytes((place / "gateway.db").read_bytes()[:4096] + b"\xff" * 8192)
+    (place / "gateway.db-wal").write_bytes(b"left by the file before")
+    before = (place / "gateway.db").read_bytes()
+
+    result = run(*command)
+
+    assert result.status == 1
+    assert "Beside it lies gateway.db-wal" in result.err + result.out
+    assert (place / "gateway.db").read_bytes() == before
+
+
 @pytest.mark.parametrize("command", [["serve"], ["work"], ["tenants", "list"], ["backup", "b.db"], ["migrate"]])
 def test_an_empty_file_is_no_database_and_no_first_start(command: list[str], run: Run, place: Path) -> None:
     (place / "gateway.db").touch()

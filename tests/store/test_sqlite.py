@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -208,6 +209,19 @@ def test_a_wal_file_that_nobody_uses_is_changed_by_an_old_library(database: Sqli
 
     assert told == ""
     assert value(database) == "value"
+
+
+CHECK_AND_SAY = """
+import sys
+from gateway.errors import DatabaseRefused
+from gateway.store.database import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+try:
+    database.quick_check()
+except DatabaseRefused as refused:
+    print(refused)
+database.close()
+"""
 
 
 # --- what cannot be stored -------------------------------------------------------------------------------------------
@@ -465,6 +479,68 @@ def test_damage_in_the_middle_is_found_at_the_start(path: Path) -> None:
     with pytest.raises(DatabaseRefused, match="newest backup in its place"):
         made.quick_check()
     made.close()
+
+
+# Takes a backup and dies later, with pages that are not in the file itself yet, or with older ones beside it.
+TAKE_A_BACKUP_AND_DIE = """
+import os, sys
+from pathlib import Path
+from gateway.store import installation
+from gateway.store.database import SqliteDatabase
+from gateway.store.migrate import migrate
+database = SqliteDatabase(sys.argv[1])
+migrate(database)
+with database.transaction() as tx:
+    for count in range(400):
+        installation.put(tx, f"old-{count}", "x" * 500)
+database.vacuum_into(Path(sys.argv[2]))
+with database.transaction() as tx:
+    tx.do("DELETE FROM installation WHERE name LIKE 'old-%'")
+database.close()
+with database.transaction() as tx:
+    tx.run("PRAGMA cache_size = 2", [])
+    for count in range(0, 400, 7):
+        installation.put(tx, f"new-{count}", "x" * 700)
+    if tx.run("PRAGMA journal_mode", [])[0][0] != "wal":
+        os._exit(0)
+os._exit(0)
+"""
+
+
+def put_backup_back(path: Path, head: str) -> None:
+    """The way it should not be done: what a killed process left stays beside it."""
+    outcome(head + TAKE_A_BACKUP_AND_DIE, path, path.with_name("backup"))
+    shutil.copyfile(path.with_name("backup"), path)
+
+
+@pytest.mark.parametrize("head", ["", WITH_THE_OLD_LIBRARY], ids=["this library", "the old library"])
+def test_a_damaged_file_beside_what_another_one_left_is_refused_and_both_are_named(path: Path, head: str) -> None:
+    put_backup_back(path, head)
+
+    told = outcome(head + CHECK_AND_SAY, path)
+
+    assert "gateway.db is damaged" in told
+    assert f"Beside it lies gateway.db-{'wal' if IS_SAFE and not head else 'journal'}" in told
+    assert "move everything named gateway.db* away, copy the backup there once more" in told
+    for file in path.parent.glob("gateway.db*"):
+        file.unlink()
+    shutil.copyfile(path.with_name("backup"), path)
+    opened = SqliteDatabase(path)
+    opened.quick_check()
+    assert value(opened, "old-399") == "x" * 500
+    opened.close()
+
+
+@pytest.mark.skipif(not IS_SAFE, reason="this machine's SQLite uses no WAL itself")
+def test_what_is_refused_as_damaged_is_left_as_it_is(path: Path) -> None:
+    put_backup_back(path, "")
+    before = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+
+    first, second = outcome(CHECK_AND_SAY, path), outcome(CHECK_AND_SAY, path)
+
+    assert first == second
+    assert "nothing was changed" in first
+    assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
 
 
 def test_a_file_that_was_cut_to_nothing_is_refused_and_left_as_it_is(path: Path) -> None:
