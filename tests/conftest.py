@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Generator, Iterator
@@ -15,6 +16,21 @@ from tests import databases
 # Where tests are about what a gateway does, they run on every kind of database.
 ON_BOTH = ("stories", "flow", "steps", "scheduler", "cli", "web")
 NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
+
+
+def levels_now() -> dict[str, int]:
+    """The level of every logger, to be put back after a test that sets up the program's logs."""
+    return {logger.name: logger.level for logger in loggers()}
+
+
+def put_back_levels(levels: dict[str, int]) -> None:
+    for logger in loggers():
+        logger.setLevel(levels.get(logger.name, logging.NOTSET))
+
+
+def loggers() -> list[logging.Logger]:
+    named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [logging.root, *named]
 
 
 def missing() -> list[str]:

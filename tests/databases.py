@@ -130,11 +130,10 @@ def unwritable(database: Database) -> Iterator[None]:
         yield
         database._begin_writing = before
         return
-    assert isinstance(database, SqliteDatabase)
     with database.transaction() as tx:
+        # Holds for this connection only, and one that may not write is replaced by the next write.
         tx.do("PRAGMA query_only = ON")
     yield
-    database.utils.execute("PRAGMA query_only = OFF")
 
 
 def is_postgres() -> bool:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gateway import logs
 from gateway.settings import load
+from tests.conftest import levels_now, put_back_levels
 
 CANARY = "whsec_canary+canary/canary=7f"
 TOKEN = "canary0123456789abcdef0123456789"
@@ -27,11 +28,11 @@ log = logging.getLogger("gateway.test")
 @pytest.fixture
 def logging_state() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, levels = list(root.handlers), levels_now()
     hooks = threading.excepthook, logs.sys.excepthook, logging.raiseExceptions  # type: ignore[attr-defined]
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    put_back_levels(levels)
     threading.excepthook, logs.sys.excepthook, logging.raiseExceptions = hooks  # type: ignore[attr-defined]
     logging.captureWarnings(False)
 

@@ -11,6 +11,7 @@ from gateway.cli.output import as_json_option, print_json
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 from gateway.store.engines import bind, database_of
+from gateway.store.file import make_folder
 from gateway.store.migrate import migrate as apply_migrations
 from gateway.store.sqlite import SqliteDatabase
 
@@ -32,8 +33,7 @@ def migrate(as_json: bool) -> None:
 
 def bring_up_to_date(settings: Settings) -> tuple[list[str], bool]:
     """Apply what is missing; the names applied, and whether the database was nobody's until now."""
-    if not settings.database.var_dir.exists():
-        settings.database.var_dir.mkdir(parents=True, mode=0o700)
+    make_folder(settings.database.path)
     database = database_of(settings.database)
     try:
         database.quick_check()

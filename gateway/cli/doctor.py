@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.scheduler.lock import WorkerLock, place_of
 from gateway.settings import Settings
 from gateway.settings.text import is_loopback, split_url
-from gateway.store import conflicts, inbox, installation, providers, rejections, tenants
+from gateway.store import conflicts, file, inbox, installation, providers, rejections, tenants
 from gateway.store.database import Database
 from gateway.store.engines import NOT_LASTING, database_of
 
@@ -109,23 +109,37 @@ def about_this_machine(settings: Settings) -> Iterator[Finding]:
 
 def about_database(settings: Settings) -> Iterator[Finding]:
     path = settings.database.path
-    if settings.database.conninfo is None and not path.exists():
-        yield Finding("database", None, f"{path} does not exist yet; the first start makes it.")
+    is_file = settings.database.conninfo is None
+    if is_file and file.size_of(path) is None:
+        problem = file.why_not_made(path)
+        says = problem or f"{path} does not exist yet; the first start makes it."
+        yield Finding("database", False if problem else None, says)
         return
     try:
-        if settings.database.conninfo is not None:
+        if is_file:
+            # First of all, for it changes nothing where something is wrong.
+            check(settings)
+        else:
             yield from about_server(settings)
         with opened(settings) as session:
-            if settings.database.conninfo is None:
+            if is_file:
                 yield from about_file(session.database, path)
-            for check in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
-                yield from check(session)
+            for look in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
+                yield from look(session)
     except GatewayError as error:
         yield Finding("database", False, str(error))
 
 
+def check(settings: Settings) -> None:
+    """Raise DatabaseRefused when what is stored cannot be trusted."""
+    database = database_of(settings.database)
+    try:
+        database.quick_check()
+    finally:
+        database.close()
+
+
 def about_file(database: Database, path: Path) -> Iterator[Finding]:
-    database.quick_check()
     size = path.stat().st_size / 1e6
     yield Finding("database", True, f"{path}, {size:.1f} MB, sound; {database.describe()}")
 

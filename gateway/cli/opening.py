@@ -16,6 +16,7 @@ from gateway.settings import Settings, load_from_process
 from gateway.store import installation
 from gateway.store.database import Database
 from gateway.store.engines import database_of, refuse_old
+from gateway.store.file import size_of
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def settings_with_logs() -> Settings:
 def opened(settings: Settings | None = None) -> Iterator[Opened]:
     """The database that the settings name; never makes one. Raises DatabaseRefused, OtherInstallation."""
     settings = settings or settings_with_logs()
-    if settings.database.conninfo is None and not settings.database.path.exists():
+    if settings.database.conninfo is None and size_of(settings.database.path) is None:
         raise DatabaseRefused(
-            f"There is no database at {settings.database.path} yet. "
+            f"There is no database at {settings.database.path} yet, or this account may not see it. "
             "Start the gateway once (python -m gateway serve), or make one: python -m gateway migrate"
         )
     database = database_of(settings.database)

@@ -6,16 +6,20 @@ import logging
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import click
 
 from gateway.cli.opening import settings_with_logs
+from gateway.errors import StorageUnavailable
 from gateway.logs import log_event
+from gateway.settings import Settings
+from gateway.store.database import Database
 
 log = logging.getLogger("gateway.cli")
 
 STOP_SECONDS = 24.0
-WAITING_SECONDS = 2.0
+STORAGE_PAUSE_SECONDS = 1.0
 
 
 @click.command()
@@ -32,7 +36,9 @@ def serve(worker: bool) -> None:
     os.umask(0o077)
     settings = settings_with_logs()
     # Here and not in the worker process, so that what is wrong is said once, with a status.
-    open_database(settings).close()
+    # What cannot be stored now may be stored later: the worker process says so, and tells senders to come again.
+    with suppress(StorageUnavailable):
+        open_database(settings).close()
     with_pretend_world(settings)
     host, port = settings.web.host, settings.web.port
     log_event(log, "serve.starting", mode=settings.mode, env=settings.env, host=host, port=port, worker=worker)
@@ -43,21 +49,33 @@ def serve(worker: bool) -> None:
 @click.command()
 def work() -> None:
     """Work on tenants until SIGTERM or Ctrl-C. While another worker has this database, wait for its place."""
-    from gateway.store.engines import open_database
     from gateway.wiring import build, with_pretend_world
 
     os.umask(0o077)
     settings = settings_with_logs()
-    database = open_database(settings)
-    gateway = build(with_pretend_world(settings), database)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    database = open_when_possible(settings, stop)
+    if database is None:
+        return
+    gateway = build(with_pretend_world(settings), database)
     gateway.scheduler.start()
-    if not stop.wait(WAITING_SECONDS) and not gateway.scheduler.is_working:
-        log_event(log, "worker.waiting", why="another worker has this database")
     stop.wait()
     if not gateway.scheduler.stop(STOP_SECONDS):
         # A call hangs: it is a maybe, its lease runs out, and the next worker looks.
         os._exit(0)
     gateway.close()
+
+
+def open_when_possible(settings: Settings, stop: threading.Event) -> Database | None:
+    """The database as soon as it can be used; None when we are told to stop before."""
+    from gateway.store.engines import open_database
+
+    while not stop.is_set():
+        try:
+            return open_database(settings)
+        except StorageUnavailable as error:
+            log_event(log, "worker.storage_unavailable", logging.ERROR, reason=str(error))
+            stop.wait(STORAGE_PAUSE_SECONDS)
+    return None

@@ -23,6 +23,7 @@ from gateway.cli.signup import Signup
 from gateway.errors import GatewayError
 from gateway.settings import Settings, environment_for_child, load, sandbox_environment
 from gateway.simulator.address import WorldAddress, find_world, stop_world
+from gateway.store.file import make_folder
 
 START_SECONDS = 30.0
 ACTIVE_SECONDS = 60.0
@@ -71,7 +72,7 @@ def running_gateway(settings: Settings, environ: dict[str, str]) -> Iterator[sub
 
     refuse_taken(settings.web.host, settings.web.port)
     var_dir = settings.database.var_dir
-    var_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.database.path)
     # Nobody has to know of `migrate` to try it out.
     bring_up_to_date(settings)
     database = database_of(settings.database)

@@ -54,6 +54,11 @@ class Rules:
     recheck_ms: int = 60_000
     probe_ms: int = 60_000
 
+    @property
+    def purchases_are_stopped(self) -> bool:
+        """Whether a cap of nothing stops every purchase, also of numbers that were sent before."""
+        return 0 in (self.max_purchases_per_hour, self.max_purchases_per_day)
+
     def papers_for(self, country: str, number_type: str) -> Papers:
         """What to show for this kind of number."""
         return self.papers.get((country, number_type), NO_PAPERS)

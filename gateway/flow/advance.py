@@ -103,7 +103,7 @@ def conclude(tx: Transaction, parts: StepParts, claim: Claim, outcome: Outcome) 
         heed_provider(tx, outcome.error, parts, now_ms)
     if outcome.halt is not None or outcome.wait_until_ms is not None:
         return pause(tx, parts, claim, outcome, now_ms)
-    if tenant.tries:
+    if tenant.tries and not is_look(claim):
         tenants.set_tries(tx, tenant.id, 0)
     if claim.work is not None:
         providers.went_well(tx, provider_of(parts, claim.work))
@@ -167,6 +167,11 @@ def let_go(tx: Transaction, tenant: Tenant, at_ms: int | None, now_ms: int) -> C
 def halt(tx: Transaction, tenant: Tenant, claim: Claim, why: Halt, now_ms: int) -> None:
     step = claim.work.step if claim.work else None
     block(tx, tenant, Block(why.code, why.message, step, tenant.wanted, now_ms), now_ms)
+
+
+def is_look(claim: Claim) -> bool:
+    """A look proves nothing about the next call: one that says yes and one that says no would go round for ever."""
+    return claim.work is not None and claim.work.verb is Verb.LOOK
 
 
 def has_settled(block: Block, work: Work | None) -> bool:

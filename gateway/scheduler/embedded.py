@@ -87,6 +87,7 @@ class EmbeddedScheduler:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self.is_working = False
+        self._has_waited = False
         self.was_started = False
 
     @property
@@ -142,11 +143,14 @@ class EmbeddedScheduler:
 
     def _has_place(self) -> bool:
         """Whether this process is to work: asked again before each turn, for a place can be lost with a connection."""
+        has_place = False
         try:
             has_place = self._place.take()
+            if not has_place and not self._has_waited:
+                log.info("worker.waiting", extra={"fields": {"why": "another worker has this database"}})
+                self._has_waited = True
         except StorageUnavailable as error:
             log.error("worker.storage_unavailable", extra={"fields": {"reason": str(error)}})
-            has_place = False
         if has_place and not self.is_working:
             log.info("worker.started", extra={"fields": {"threads": self._driving.threads}})
             self._start_jobs()

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Protocol, cast
 
+from gateway.errors import StorageUnavailable
 from gateway.settings import Settings
 from gateway.store.database import Database
 
@@ -53,15 +54,23 @@ class WorkerLock:
         self._handle: int | None = None
 
     def take(self) -> bool:
-        """Whether this process is the worker now; False while another is. Safe to repeat."""
+        """Whether this process is the worker now; False while another is. Safe to repeat.
+
+        Raises StorageUnavailable while nobody could be, as on a file system that is read-only.
+        """
         if self._handle is not None:
             return True
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise cannot_take(self.path, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(handle)
-            return False
+            if isinstance(error, BlockingIOError):
+                return False
+            raise cannot_take(self.path, error) from error
         self._handle = handle
         return True
 
@@ -76,3 +85,7 @@ def place_of(settings: Settings, database: Database) -> WorkerPlace:
     if settings.database.conninfo is None:
         return WorkerLock(settings.database.path)
     return DatabasePlace(cast(HasPlace, database))
+
+
+def cannot_take(path: Path, error: OSError) -> StorageUnavailable:
+    return StorageUnavailable(f"The worker's place {path} cannot be taken: {error.strerror}.")

@@ -44,21 +44,13 @@ def ensure_world(var_dir: Path | str, *, wait_seconds: float = 10.0, **options: 
     address = find_world(var)
     if address is not None:
         return address
-    var.mkdir(parents=True, exist_ok=True)
-    if _is_unlocked(var):
-        # A file left by a world that was killed would keep the new one from the folder.
-        (var / "world.json").unlink(missing_ok=True)
-    # Not as an argument: those can be read by everybody on this machine, and keys are among them.
-    command = [sys.executable, "-m", "gateway.simulator.server", "--var", str(var), "--options", "-"]
-    with (var / "world.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            cwd=Path(__file__).resolve().parents[2],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    try:
+        process = _start(var)
+    except OSError as error:
+        raise WorldUnavailable(
+            f"The pretend world keeps its state in {var}, and nothing can be written there: {error.strerror}. "
+            "Let DATABASE_URL name a file in another folder."
+        ) from error
     with suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
         pipe.write(json.dumps(options).encode())
     _STARTED.append(process)
@@ -77,6 +69,25 @@ def ensure_world(var_dir: Path | str, *, wait_seconds: float = 10.0, **options: 
     raise WorldUnavailable(
         f"The pretend world did not start; {var / 'world.log'} says why. To begin anew, move the folder {var} away."
     )
+
+
+def _start(var: Path) -> subprocess.Popen[bytes]:
+    """A world that waits for its options on its standard input."""
+    var.mkdir(parents=True, exist_ok=True)
+    if _is_unlocked(var):
+        # A file left by a world that was killed would keep the new one from the folder.
+        (var / "world.json").unlink(missing_ok=True)
+    # Not as an argument: those can be read by everybody on this machine, and keys are among them.
+    command = [sys.executable, "-m", "gateway.simulator.server", "--var", str(var), "--options", "-"]
+    with (var / "world.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            cwd=Path(__file__).resolve().parents[2],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def find_world(var_dir: Path | str) -> WorldAddress | None:

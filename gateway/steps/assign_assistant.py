@@ -197,7 +197,7 @@ def is_set(found: Answering, wanted: Answering) -> bool:
 
 def keep(ctx: Context, tx: Transaction, entry: Entry, now_ms: int) -> None:
     """Store what the entry does, in the words of the target it is compared with."""
-    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, ASSIGN)
+    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, [ASSIGN])
     if doubt_at_ms is not None:
         doubt_at_ms += ctx.rules.settle_ms
     if doubt_at_ms is not None and doubt_at_ms <= now_ms:

@@ -15,7 +15,7 @@ from gateway.domain.rules import HOUR_MS
 from gateway.errors import Refused, TryLater, Unclear
 from gateway.ports import Entry, OwnedNumber
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
-from gateway.steps.release_number import REMOVE, TIDY, check_release_brake
+from gateway.steps.release_number import AT_ASSISTANTS, REMOVE, TIDY, check_release_brake
 from gateway.store import attempts, ledger
 from gateway.store.database import Transaction
 
@@ -322,9 +322,12 @@ def put_maybe(ctx: Context, tx: Transaction, entry_id: str | None, now_ms: int, 
 
 
 def keep(ctx: Context, tx: Transaction, entry: Entry, is_wired: bool, now_ms: int) -> None:
-    """Held once its calls arrive. Anything unclear on the way is looked at once more when it can no longer land."""
+    """Held once its calls arrive. Anything unclear on the way is looked at once more when it can no longer land.
+
+    Removals too: the entry of a customer who came back in the middle of one may still go, late.
+    """
     held = Held.YES if is_wired else Held.MAYBE
-    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, IMPORT)
+    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, AT_ASSISTANTS)
     if doubt_at_ms is not None:
         doubt_at_ms += ctx.rules.settle_ms
     if doubt_at_ms is not None and doubt_at_ms <= now_ms:

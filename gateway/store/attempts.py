@@ -217,15 +217,18 @@ def has_begun(tx: Transaction, tenant: Tenant, operations: tuple[str, str]) -> b
     return row is not None
 
 
-def last_unclear_end_at_ms(tx: Transaction, tenant: Tenant, operation: str) -> int | None:
+def last_unclear_end_at_ms(tx: Transaction, tenant: Tenant, operations: list[str]) -> int | None:
     """The latest deadline of this generation's attempts that once were unclear, whatever a look proved since."""
-    row = tx.one(
-        """SELECT MAX(a.deadline_at_ms) AS at_ms FROM attempts a
-           WHERE a.tenant_id = :tenant_id AND a.generation = :generation AND a.operation = :operation
-             AND EXISTS (SELECT 1 FROM attempt_outcomes o WHERE o.attempt_id = a.id
-                         AND o.outcome IN ('unclear', 'proved_done'))""",
-        tenant_id=tenant.id,
-        generation=tenant.generation,
-        operation=operation,
-    )
-    return row["at_ms"] if row else None
+    ends = []
+    for operation in operations:
+        row = tx.one(
+            """SELECT MAX(a.deadline_at_ms) AS at_ms FROM attempts a
+               WHERE a.tenant_id = :tenant_id AND a.generation = :generation AND a.operation = :operation
+                 AND EXISTS (SELECT 1 FROM attempt_outcomes o WHERE o.attempt_id = a.id
+                             AND o.outcome IN ('unclear', 'proved_done'))""",
+            tenant_id=tenant.id,
+            generation=tenant.generation,
+            operation=operation,
+        )
+        ends.append(row["at_ms"] if row else None)
+    return max((at_ms for at_ms in ends if at_ms is not None), default=None)

@@ -8,6 +8,7 @@ from gateway.errors import DatabaseRefused
 from gateway.settings.types import DatabaseSettings, Settings
 from gateway.store import installation
 from gateway.store.database import Database, in_transaction
+from gateway.store.file import make_folder
 from gateway.store.migrate import migrate, pending
 from gateway.store.sqlite import SqliteDatabase
 
@@ -41,9 +42,9 @@ def open_database(settings: Settings) -> Database:
     """The database of these settings: checked, up to date, and ours. A SQLite file is made if need be.
 
     On PostgreSQL somebody has to say `migrate`: other processes of the old release may be at work there.
-    Raises DatabaseRefused, OtherInstallation or StorageUnavailable with a sentence that says what to do.
+    Raises SettingsError, DatabaseRefused, OtherInstallation or StorageUnavailable, each saying what to do.
     """
-    settings.database.var_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.database.path)
     database = database_of(settings.database)
     try:
         database.quick_check()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlite_utils import Migrations
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
+from gateway.store import file
 from gateway.store.database import IntegrityError, Row, run_after_commit
 from gateway.store.portable import for_sqlite
 
@@ -114,7 +115,11 @@ class SqliteDatabase:
         self._writer: Any = None
         self._readers: deque[Any] = deque()
         self._watcher: Any = None
+        self._watcher_lock = threading.Lock()
         self._data_version: int | None = None
+        # Rises when every connection is to be opened anew.
+        self._era = 0
+        self._was_open = False
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
@@ -126,7 +131,7 @@ class SqliteDatabase:
             if self._writer is None:
                 self._writer = self.connect()
             tx = SqliteTransaction(self._writer)
-            with translated_errors(self.path), writing(self._writer):
+            with translated_errors(self.path), self._let_go_of_what_stays_shut(), writing(self._writer):
                 yield tx
         finally:
             self._write_lock.release()
@@ -135,6 +140,7 @@ class SqliteDatabase:
 
     @contextmanager
     def read(self) -> Iterator[SqliteTransaction]:
+        era = self._era
         try:
             connection = self._readers.pop()
         except IndexError:
@@ -150,22 +156,39 @@ class SqliteDatabase:
         except BaseException:
             connection.close()
             raise
-        self._readers.append(connection)
+        if era == self._era:
+            self._readers.append(connection)
+        else:
+            connection.close()
 
     def changed_elsewhere(self) -> bool:
         """For one thread only: it keeps what it saw last."""
-        if self._watcher is None:
-            self._watcher = self.connect()
-        version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        with self._watcher_lock, translated_errors(self.path):
+            if self._watcher is None:
+                self._watcher, self._data_version = self.connect(), None
+            version = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         seen, self._data_version = self._data_version, version
         return bool(seen != version)
 
     def quick_check(self) -> None:
-        """Refuse a damaged file with a sentence that says what to do."""
-        with self.read() as tx:
-            answer = tx.run("PRAGMA quick_check(1)", [])[0][0]
-        if answer != "ok":
-            raise DatabaseRefused(damaged(self.path))
+        """Refuse a damaged file with a sentence that says what to do. Before any other use: then nothing was changed.
+
+        For a connection that may write puts what a -wal holds into the file as it closes, whosever that is.
+        """
+        if file.size_of(self.path) is not None:
+            beside = file.left_beside(self.path)
+            try:
+                self._check("ro", beside)
+            except StorageUnavailable:
+                # A journal must be played back first, which only a writer may do.
+                self._check("rw", beside)
+        with self.read():
+            pass
+
+    def _check(self, mode: str, beside: Sequence[str]) -> None:
+        with translated_errors(self.path, beside), closing(self._open(mode)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise DatabaseRefused(file.damaged(self.path, beside))
 
     @property
     def has_sessions(self) -> bool:
@@ -202,20 +225,31 @@ class SqliteDatabase:
         """Write a consistent copy while running; `target` must not exist."""
         if target.exists():
             raise DatabaseRefused(f"{target} exists already, and a copy never replaces a file. Name another.")
-        connection = self.connect()
-        try:
-            with translated_errors(self.path):
-                connection.execute("VACUUM INTO ?", (str(target),))
-        finally:
-            connection.close()
+        with translated_errors(self.path), closing(self.connect()) as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
 
     def close(self) -> None:
         """Close every connection; only when no other thread is using this database."""
-        for connection in (self._writer, self._watcher, *self._readers):
+        for connection in (self._writer, self._watcher):
             if connection is not None:
                 connection.close()
         self._writer = self._watcher = None
-        self._readers.clear()
+        # One at a time, for another thread may be taking one.
+        with suppress(IndexError):
+            while True:
+                self._readers.pop().close()
+
+    @contextmanager
+    def _let_go_of_what_stays_shut(self) -> Iterator[None]:
+        """A file opened while it was read-only stays so for as long as any connection of this process is open."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if error_code(error) in (READ_ONLY, CANNOT_OPEN):
+                self._era += 1
+                with self._watcher_lock:
+                    self.close()
+            raise
 
     @property
     def utils(self) -> sqlite_utils.Database:
@@ -223,17 +257,37 @@ class SqliteDatabase:
         return sqlite_utils.Database(self._writer)
 
     def connect(self) -> Any:
-        """A new connection with every pragma set."""
+        """A new connection with every pragma set. The first one makes the file if there is none."""
         with translated_errors(self.path):
-            connection = sqlite3.connect(
-                str(self.path), timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
-            )
+            if file.size_of(self.path) is None and not self._was_open:
+                file.put_in_place(self.path, write_first_page)
+            connection = self._open("rw")
             try:
                 set_pragmas(connection, self.path, self._busy_timeout_seconds)
             except BaseException:
                 connection.close()
                 raise
+        self._was_open = True
         return connection
+
+    def _open(self, mode: str) -> Any:
+        if file.size_of(self.path) == 0:
+            raise DatabaseRefused(file.emptied(self.path))
+        return sqlite3.connect(
+            address(self.path, mode), uri=True,
+            timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False,
+        )  # fmt: skip
+
+
+def address(path: Path, mode: str) -> str:
+    """How the engine is told to open a file without making one. mode: `rw`, or `ro`."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+def write_first_page(path: Path) -> None:
+    """A database without tables, and not of 0 bytes."""
+    with closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 0")
 
 
 @contextmanager
@@ -274,7 +328,7 @@ def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: f
         try:
             return str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
         except sqlite3.OperationalError as error:
-            if (error.sqlite_errorcode & 0xFF) != BUSY:
+            if error_code(error) != BUSY:
                 raise
             failure = error
         time.sleep(JOURNAL_PAUSE_SECONDS)
@@ -285,16 +339,20 @@ def change_journal_mode(connection: Any, mode: str, before: str, wait_seconds: f
 
 
 @contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Turn the engine's errors into ours: cannot store now, or must not be used at all."""
+def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterator[None]:
+    """Turn the engine's errors into ours: cannot store now, or must not be used at all.
+
+    beside: names of what lay beside the file before it was opened; None looks now.
+    """
     try:
         yield
     except sqlite3.IntegrityError as error:
         raise IntegrityError(str(error)) from error
     except sqlite3.DatabaseError as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = error_code(error)
         if code in (CORRUPT, NOT_A_DATABASE):
-            raise DatabaseRefused(damaged(path)) from error
+            beside = file.left_beside(path) if beside is None else beside
+            raise DatabaseRefused(file.damaged(path, beside)) from error
         if code == CANNOT_OPEN and not path.parent.is_dir():
             raise DatabaseRefused(
                 f"The folder {path.parent} of the database does not exist. Create it, or correct DATABASE_URL."
@@ -302,6 +360,11 @@ def translated_errors(path: Path) -> Iterator[None]:
         if code in (BUSY, LOCKED, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN):
             raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
         raise
+
+
+def error_code(error: Exception) -> int:
+    """The engine's primary code; 0 where it gave none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 CANNOT_STORE = {
@@ -326,11 +389,3 @@ def applied_names(utils: Any) -> list[str]:
     if not table.exists():
         return []
     return [row["name"] for row in table.rows_where("migration_set = ?", [MIGRATION_SET])]
-
-
-def damaged(path: Path) -> str:
-    return (
-        f"The database {path} is damaged, so nothing was started and nothing was changed. "
-        "Put the newest backup in its place (keep the damaged file), then start again: "
-        "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
-    )

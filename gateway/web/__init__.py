@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from werkzeug.routing import RequestRedirect
 
 from gateway.domain.model import Delivery
+from gateway.errors import StorageUnavailable
 from gateway.web import errors, health, webhooks
 from gateway.web.errors import Answer
 from gateway.web.parts import Readiness, WebParts
@@ -175,6 +176,12 @@ def _add_error_handlers(app: Flask) -> None:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return fail(error)
         return _response(errors.error_answer(CODES.get(status, "bad_request")))
+
+    @app.errorhandler(StorageUnavailable)
+    def come_again(error: StorageUnavailable) -> Response:
+        # The parts are made for the first request, and could not be.
+        log.error("web.storage_unavailable", extra={"fields": {"reason": str(error)}})
+        return _response(errors.not_stored(error))
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:

@@ -124,17 +124,17 @@ class Front:
         if path.startswith(webhooks.PREFIX):
             work = self._webhook(scope, receive, send, path[len(webhooks.PREFIX) :])
         elif path == "/healthz" and scope["method"] in ("GET", "HEAD"):
-            work = _send(send, scope, health.LIVE)
+            work = send_answer(send, scope, health.LIVE)
         else:
             work = self._other(scope, receive, send)
         try:
             await work
         except Refused as refused:
-            await _send(send, scope, refused.answer)
+            await send_answer(send, scope, refused.answer)
         except Gone:
             # Half a body, and perhaps somebody who still listens; the server would answer 500 for us.
             with suppress(Exception):
-                await _send(send, scope, errors.error_answer("body_incomplete"))
+                await send_answer(send, scope, errors.error_answer("body_incomplete"))
 
     # --- webhooks, on the loop ---------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Front:
             )
         finally:
             self._bodies.room.give_back(len(body))
-        await _send(send, scope, answer)
+        await send_answer(send, scope, answer)
 
     async def _answer(self, delivery: Delivery) -> Answer:
         assert self._loop is not None
@@ -221,7 +221,7 @@ class Front:
             )
             if is_started:
                 raise
-            await _send(send, scope, answer)
+            await send_answer(send, scope, answer)
         finally:
             self._bodies.room.give_back(len(body))
 
@@ -254,7 +254,7 @@ def _once(body: bytes) -> Receive:
     return receive
 
 
-async def _send(send: Send, scope: Scope, answer: Answer) -> None:
+async def send_answer(send: Send, scope: Scope, answer: Answer) -> None:
     await send(_start(answer) if answer.status == 200 else _new_start(answer))
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway import logs, wiring
+from gateway.errors import StorageUnavailable
 from gateway.settings import forget_secrets, load_from_process
 from gateway.web import Readiness, WebParts, create_app
 from gateway.web.front import SHUTDOWN_SECONDS, create_front
+from gateway.web.waiting import Waiting
 
 
 def web_parts(gateway: wiring.Gateway) -> WebParts:
@@ -49,15 +51,23 @@ def make_front(with_worker: bool = True) -> Callable[..., Any]:
     """The ASGI application of this process. Secrets leave the environment: a server hands that to every request."""
     settings = load_from_process()
     logs.set_up(settings)
-    gateway = wiring.open_gateway(settings)
-    forget_secrets()
-    parts = web_parts(gateway)
 
-    def stop() -> None:
-        gateway.scheduler.stop(SHUTDOWN_SECONDS - 2)
-        gateway.close()
+    def open_front() -> Callable[..., Any]:
+        gateway = wiring.open_gateway(settings)
+        parts = web_parts(gateway)
 
-    return create_front(parts, create_app(parts), gateway.scheduler.start if with_worker else None, stop)
+        def stop() -> None:
+            gateway.scheduler.stop(SHUTDOWN_SECONDS - 2)
+            gateway.close()
+
+        return create_front(parts, create_app(parts), gateway.scheduler.start if with_worker else None, stop)
+
+    try:
+        return open_front()
+    except StorageUnavailable as error:
+        return Waiting(open_front, str(error), logging.getLogger("gateway.web"))
+    finally:
+        forget_secrets()
 
 
 def make_front_without_worker() -> Callable[..., Any]:

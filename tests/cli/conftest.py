@@ -17,6 +17,7 @@ import time_machine
 
 from gateway.cli import main
 from gateway.settings.names import NAMES
+from tests.conftest import levels_now, put_back_levels
 from tests.stories.sandbox import ManualClock, Sandbox
 
 
@@ -52,12 +53,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_logs() -> Iterator[None]:
     """Commands set up this process's logs; afterwards they are pytest's again."""
     root = logging.getLogger()
-    handlers, level, umask = list(root.handlers), root.level, os.umask(0o022)
+    handlers, umask = list(root.handlers), os.umask(0o022)
+    levels = levels_now()
     hooks = sys.excepthook, threading.excepthook, logging.raiseExceptions
     yield
     os.umask(umask)
     root.handlers[:] = handlers
-    root.setLevel(level)
+    put_back_levels(levels)
     logging.captureWarnings(False)
     sys.excepthook, threading.excepthook, logging.raiseExceptions = hooks
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import gateway
 from gateway.cli.clock import Duration
 from gateway.store.sqlite import SqliteDatabase
 from tests.cli.conftest import Run
 from tests.stories.sandbox import Sandbox
+
+ROOT = Path(gateway.__file__).parents[1]
 
 
 def test_migrate_is_safe_to_repeat_and_says_what_it_did(run: Run) -> None:
@@ -19,6 +26,21 @@ def test_migrate_is_safe_to_repeat_and_says_what_it_did(run: Run) -> None:
     assert first["applied"][0] == "0001_inbox"
     assert first["bound"] is True
     assert second == {**first, "applied": [], "bound": False}
+
+
+def test_programs_that_start_together_on_a_new_path_all_find_one_database(place: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gateway", "migrate", "--json"]
+    together = [
+        subprocess.Popen(command, cwd=place, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+
+    ends = [(process.communicate(timeout=60), process.returncode) for process in together]
+
+    assert [status for _, status in ends] == [0, 0, 0, 0], ends
+    assert sorted(json.loads(out)["bound"] for (out, _), _ in ends) == [False, False, False, True]
+    assert sorted(file.name for file in place.iterdir()) == ["gateway.db"]
 
 
 def test_a_backup_holds_everything_and_the_gateway_goes_on(acme: Sandbox, run: Run, place: Path) -> None:
@@ -57,6 +79,29 @@ def test_doctor_before_the_first_start_finds_no_fault(run: Run) -> None:
     assert "does not exist yet" in result.out
 
 
+@pytest.mark.parametrize("path", ["/proc/x/gateway.db", "/proc/gateway.db", "a file/x/y/gateway.db"])
+def test_doctor_names_a_place_where_no_database_can_be_made(
+    path: str, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "a file").touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{place / path}")
+
+    result = run("doctor", "--json")
+
+    assert result.status == 1
+    bad = {finding["what"]: finding["says"] for finding in result.json[0]["findings"] if finding["is_well"] is False}
+    assert f"DATABASE_URL names {place / path}, and" in bad["database"]
+
+
+def test_doctor_of_a_place_where_a_database_can_be_made_leaves_nothing_there(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{place}/new/folder/gateway.db")
+
+    assert run("doctor").status == 0
+    assert list(place.iterdir()) == []
+
+
 def test_doctor_notices_what_is_wrong(sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.deliver("checkout.completed", set={"metadata.area_code": "1"})
     sandbox.settle(60)
@@ -85,6 +130,15 @@ def test_doctor_of_a_damaged_database_says_so(run: Run, place: Path) -> None:
 
     assert result.status == 1
     assert "damaged" in result.out
+
+
+def test_doctor_of_a_database_that_was_cut_to_nothing_says_so(run: Run, place: Path) -> None:
+    (place / "gateway.db").touch()
+
+    result = run("doctor")
+
+    assert result.status == 1
+    assert "is an empty file" in result.out
 
 
 def test_the_clock_moves_forward_and_says_how_far(sandbox: Sandbox, run: Run) -> None:

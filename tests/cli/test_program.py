@@ -96,6 +96,23 @@ def test_a_database_that_is_not_there_is_said_with_what_to_do(run: Run) -> None:
     assert "python -m gateway migrate" in result.err
 
 
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["migrate"], ["sandbox"]], ids=" ".join)
+@pytest.mark.parametrize("place_of_the_folder", ["/proc/x", "a file/x"])
+def test_a_folder_that_cannot_be_made_is_wrong_settings(
+    command: list[str], place_of_the_folder: str, run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "a file").touch()
+    folder = place / place_of_the_folder
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{folder}/gateway.db")
+
+    result = run(*command)
+
+    assert result.status == 2, result.err
+    assert f"DATABASE_URL names {folder}/gateway.db, and its folder cannot be made" in result.err
+    assert "Traceback" not in result.err
+    assert "should not have happened" not in result.err
+
+
 def test_a_database_of_another_installation_is_wrong_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("migrate").status == 0
     monkeypatch.setenv("GATEWAY_ENV", "other")
@@ -116,6 +133,35 @@ def test_a_damaged_database_is_refused_with_a_sentence_that_helps(command: list[
     assert "damaged" in result.err
     assert "backup" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["migrate"], ["doctor"]], ids=" ".join)
+def test_what_lies_beside_a_damaged_database_is_named_and_nothing_is_touched(
+    command: list[str], run: Run, place: Path
+) -> None:
+    run("migrate")
+    (place / "gateway.db").write_bytes((place / "gateway.db").read_bytes()[:4096] + b"\xff" * 8192)
+    (place / "gateway.db-wal").write_bytes(b"left by the file before")
+    before = (place / "gateway.db").read_bytes()
+
+    result = run(*command)
+
+    assert result.status == 1
+    assert "Beside it lies gateway.db-wal" in result.err + result.out
+    assert (place / "gateway.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["serve"], ["work"], ["tenants", "list"], ["backup", "b.db"], ["migrate"]])
+def test_an_empty_file_is_no_database_and_no_first_start(command: list[str], run: Run, place: Path) -> None:
+    (place / "gateway.db").touch()
+
+    result = run(*command)
+
+    assert result.status == 1
+    assert "is an empty file" in result.err
+    assert "backup" in result.err
+    assert "Traceback" not in result.err
+    assert (place / "gateway.db").stat().st_size == 0
 
 
 def test_a_database_of_a_newer_release_is_refused(run: Run, place: Path) -> None:

@@ -12,7 +12,7 @@ from gateway.domain.model import Delivery
 from gateway.flow.receive import read_verified
 from gateway.simulator.wire import Reply, Request
 from gateway.store import leases, ledger
-from tests.stories.sandbox import CrashingWorld, Sandbox
+from tests.stories.sandbox import DAY, CrashingWorld, Sandbox
 
 LEASE_MS = 60_000
 SETTLE_MS = 600_000
@@ -172,6 +172,37 @@ def test_a_look_that_began_before_the_settle_time_proves_nothing(
     assert sandbox.numbers() == []
     assert len(sandbox.purchases()) == 1
     assert sandbox.export()["state"] == "released"
+
+
+def test_a_purchase_that_lands_the_settle_time_after_its_deadline_is_not_left_over(sandbox: Sandbox) -> None:
+    sandbox.fault("twilio.buy", "late_effect", seconds=(SETTLE_MS + TIMEOUT_MS - 1_000) / 1000)
+    sandbox.deliver("checkout.completed")
+    sandbox.turn()
+
+    sandbox.deliver("subscription.deleted")
+    sandbox.wait(days=40)
+
+    assert len(sandbox.purchases()) == 1
+    assert sandbox.numbers() == []
+    assert sandbox.export()["state"] == "released"
+
+
+def test_a_removal_that_lands_after_the_customer_came_back_is_noticed_and_put_right(sandbox: Sandbox) -> None:
+    sandbox.fault("vapi.delete", "late_effect", seconds=300)
+    sandbox.deliver("checkout.completed")
+    sandbox.deliver("subscription.created")
+    sandbox.settle(60)
+    sandbox.deliver("subscription.deleted")
+    while sandbox.calls("vapi.delete") == 0:
+        sandbox.settle(DAY)
+        sandbox.clock.at_ms = sandbox.next_due_ms() or sandbox.clock.at_ms
+        sandbox.turn()
+
+    sandbox.deliver("checkout.completed")
+    sandbox.wait(seconds=3 * 3600)
+
+    assert_one_purchase_for_an_active_tenant(sandbox)
+    assert [entry["number"] for entry in sandbox.entries()] == [sandbox.export()["phone_number"]]
 
 
 def travel(sandbox: Sandbox, until_ms: int) -> None:

@@ -105,7 +105,12 @@ MUTANTS = (
     Mutant(
         "a first POST without the look by number",
         "gateway/steps/buy_number.py",
-        (("    if there is None:\n        return None\n    if there.tag", "    return None\n    if there.tag"),),
+        (
+            (
+                "    if there is None:\n        return under_a_former_name(ctx)\n    if there.tag",
+                "    return None\n    if there.tag",
+            ),
+        ),
         "test_a_number_of_somebody_else_in_the_account_is_not_taken_by_buying_it",
     ),
     Mutant(
@@ -121,6 +126,23 @@ MUTANTS = (
             ),
         ),
         "test_a_look_that_began_before_the_settle_time_proves_nothing",
+    ),
+    Mutant(
+        "settle time counted from the beginning of a POST",
+        "gateway/steps/buy_number.py",
+        (("post.deadline_at_ms for post in posts", "post.began_at_ms for post in posts"),),
+        "test_a_purchase_that_lands_the_settle_time_after_its_deadline_is_not_left_over",
+    ),
+    Mutant(
+        "no second look at an entry that a call in doubt may still change",
+        "gateway/steps/import_number.py",
+        (
+            (
+                "    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, AT_ASSISTANTS)\n",
+                "    doubt_at_ms: int | None = None\n",
+            ),
+        ),
+        "test_a_removal_that_lands_after_the_customer_came_back_is_noticed_and_put_right",
     ),
 )  # fmt: skip
 

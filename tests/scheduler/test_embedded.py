@@ -537,6 +537,38 @@ def test_a_second_worker_waits_and_takes_over_when_the_first_has_stopped(
     other.close()
 
 
+def test_a_worker_whose_place_cannot_be_taken_now_says_so_and_works_once_it_can(
+    slow: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SWEEP_SECONDS", 0.01)
+    desk = Desk(tmp_path / "not mounted yet" / "gateway.db")
+    with caplog.at_level(logging.ERROR, "gateway.scheduler"):
+        scheduler = start(desk.scheduler())
+        until(lambda: "worker.storage_unavailable" in caplog.text)
+        assert (scheduler.is_alive, scheduler.is_working) == (True, False)
+
+        (tmp_path / "not mounted yet").mkdir()
+
+        desk.next_turn()
+    assert scheduler.is_working
+    desk.close()
+
+
+def test_a_worker_that_waits_for_its_place_says_so_once(
+    slow: None, desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SWEEP_SECONDS", 0.001)
+    first = start(desk.scheduler())
+    desk.next_turn()
+    with caplog.at_level(logging.INFO, "gateway.scheduler"):
+        second = start(desk.scheduler())
+        until(lambda: "worker.waiting" in caplog.messages)
+        first.stop(SECONDS)
+        until(lambda: second.is_working)
+
+    assert caplog.messages.count("worker.waiting") == 1
+
+
 def test_a_worker_that_waits_for_its_place_can_be_stopped(slow: None, desk: Desk) -> None:
     start(desk.scheduler())
     desk.next_turn()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import StorageUnavailable
 from gateway.scheduler.lock import WorkerLock
 from tests.store.processes import running
 
@@ -73,6 +74,17 @@ def test_each_database_has_a_place_of_its_own(path: Path) -> None:
     assert (first.take(), second.take()) == (True, True)
     first.free()
     second.free()
+
+
+def test_a_place_that_cannot_be_seen_now_is_said_and_taken_once_it_can(tmp_path: Path) -> None:
+    own = WorkerLock(tmp_path / "not mounted yet" / "gateway.db")
+
+    with pytest.raises(StorageUnavailable, match=r"worker's place .*cannot be taken: No such file"):
+        own.take()
+    (tmp_path / "not mounted yet").mkdir()
+
+    assert own.take() is True
+    own.free()
 
 
 def test_the_lock_is_never_the_database_file(path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.simulator.address import WorldAddress, ensure_world, find_world, stop_world
+from gateway.simulator.address import WorldAddress, WorldUnavailable, ensure_world, find_world, stop_world
 from gateway.simulator.server import Server
 from gateway.simulator.world import World
 from tests.simulator.pretend import NUMBER, NUMBERS, Caller
@@ -186,6 +186,14 @@ def test_a_request_that_was_cut_off_never_arrived(server: Server) -> None:
 
     assert answer == b""
     assert server.world.calls() == {}
+
+
+@pytest.mark.parametrize("folder", ["/proc/sys", "a file/var"], ids=["unwritable", "no folder"])
+def test_a_world_that_could_keep_no_state_is_refused_with_what_to_do(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+
+    with pytest.raises(WorldUnavailable, match=r"nothing can be written there.*DATABASE_URL"):
+        ensure_world(tmp_path / folder)
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"])

@@ -282,6 +282,22 @@ def test_an_entry_that_goes_just_before_it_is_set_is_imported_anew(sandbox: Sand
     assert "outcome assign_assistant.entry_gone" in sandbox.timeline()
 
 
+def test_an_entry_that_lists_show_and_nothing_else_knows_is_asked_for_ever_more_rarely(sandbox: Sandbox) -> None:
+    sign_up(sandbox)
+    sandbox.world.add_assistant({"id": SECOND, "name": "second"})
+    asked: list[int] = []
+
+    def gone(entry_id: str, deadline: Deadline) -> None:
+        asked.append(sandbox.clock.at_ms)
+
+    change(sandbox, "assistants", get=gone)
+    sandbox.operate("set", {"assistant_id": SECOND})
+    sandbox.wait(seconds=HOUR)
+
+    assert 5 < len(asked) < 90
+    assert asked[-1] - asked[-2] > 40_000
+
+
 def test_an_entry_that_is_gone_when_a_setting_is_looked_at_once_more_is_imported_anew(sandbox: Sandbox) -> None:
     sandbox.fault("vapi.assign", "lost_after", times=1)
     line = sign_up(sandbox)

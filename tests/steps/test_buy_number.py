@@ -117,6 +117,23 @@ def test_a_second_round_of_the_same_number_is_not_counted_again(installed: Insta
     assert [(row["status"], row["round"]) for row in rows(sandbox)] == [("owned", 2)]
 
 
+def test_tenants_that_go_on_waiting_for_a_cap_make_no_calls(installed: Install) -> None:
+    sandbox = installed(MAX_PURCHASES_PER_DAY="1")
+    sandbox.deliver("checkout.completed")
+    sandbox.settle(60)
+    looks_of_a_purchase = sandbox.calls("twilio.list")
+    waiting = ("beta", "gamma", "delta")
+    for name in waiting:
+        sandbox.deliver("checkout.completed", name)
+        sandbox.settle(60)
+    before = sandbox.calls("twilio.list")
+
+    sandbox.wait(days=1)
+
+    assert sorted(states(sandbox, *waiting), key=str) == [("active", None), *[("provisioning", "spend_cap")] * 2]
+    assert sandbox.calls("twilio.list") - before == looks_of_a_purchase
+
+
 def test_a_tenant_that_waits_for_a_cap_keeps_its_number_for_itself(installed: Install) -> None:
     sandbox = installed(MAX_PURCHASES_PER_HOUR="1")
     sandbox.deliver("checkout.completed")

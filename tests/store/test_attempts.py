@@ -122,7 +122,7 @@ def test_an_attempt_is_never_said_to_have_taken_less_than_no_time(tx: Transactio
 def test_without_attempts_nothing_can_land(tx: Transaction, acme: Tenant) -> None:
     assert attempts.last_end_at_ms(tx, acme, [BUY, RELEASE]) == 0
     assert attempts.last_began_at_ms(tx, acme.id) == 0
-    assert attempts.last_unclear_end_at_ms(tx, acme, BUY) is None
+    assert attempts.last_unclear_end_at_ms(tx, acme, [BUY]) is None
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_once_was_unclear_is_looked_at_once_more_when_it_can_no_longer_land
     ended(tx, next_generation(acme), "unclear", operation=IMPORT, at_ms=NOW_MS + 900)
     ended(tx, acme, "unclear", operation=REMOVE, at_ms=NOW_MS + 900)
 
-    assert attempts.last_unclear_end_at_ms(tx, acme, IMPORT) == (NOW_MS + TIMEOUT_MS if counts else None)
+    assert attempts.last_unclear_end_at_ms(tx, acme, [BUY, IMPORT]) == (NOW_MS + TIMEOUT_MS if counts else None)
 
 
 def test_the_newest_beginning_counts_over_all_generations_and_operations(

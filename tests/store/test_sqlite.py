@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import installation, leases
 from gateway.store.migrate import migrate
 from gateway.store.sqlite import SAFE_WAL_VERSION, SqliteDatabase
-from tests.store.processes import outcome, running
+from tests.store.processes import heed_file_modes, outcome, running
 
 PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
 FULL = 2
@@ -209,6 +211,19 @@ def test_a_wal_file_that_nobody_uses_is_changed_by_an_old_library(database: Sqli
     assert value(database) == "value"
 
 
+CHECK_AND_SAY = """
+import sys
+from gateway.errors import DatabaseRefused
+from gateway.store.sqlite import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+try:
+    database.quick_check()
+except DatabaseRefused as refused:
+    print(refused)
+database.close()
+"""
+
+
 # --- what cannot be stored -------------------------------------------------------------------------------------------
 
 HOLD_THE_LOCK = """
@@ -347,6 +362,80 @@ def test_a_file_that_may_not_be_written_cannot_store_and_says_so() -> None:
     assert told.startswith("The database cannot store anything now: the file")
 
 
+USE_AND_SAY = """
+import sys
+from contextlib import ExitStack
+from gateway.errors import StorageUnavailable
+from gateway.store import installation
+from gateway.store.sqlite import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+for line in sys.stdin:
+    try:
+        with ExitStack() as stack:
+            # Readers that are at it while the writer fails, and the watcher, keep what they opened.
+            readers = [stack.enter_context(database.read()) for _ in range(2)]
+            seen = [installation.value(tx, "key") for tx in readers]
+            database.changed_elsewhere()
+            with database.transaction() as tx:
+                installation.put(tx, "key", line.strip())
+        with database.read() as tx:
+            print("stored", installation.value(tx, "key"), flush=True)
+    except StorageUnavailable as error:
+        print(error, flush=True)
+"""
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """The folder and all in it as on a file system that is mounted for reading only."""
+    files = [path.parent, *path.parent.iterdir()]
+    modes = [file.stat().st_mode for file in files]
+    for file in files:
+        file.chmod(0o555)
+    try:
+        yield
+    finally:
+        for file, mode in zip(files, modes, strict=True):
+            file.chmod(mode)
+
+
+@pytest.mark.parametrize("is_left_over", [False, True], ids=["closed well", "killed"])
+def test_what_was_opened_read_only_stores_again_once_it_may(path: Path, is_left_over: bool) -> None:
+    made = SqliteDatabase(path)
+    migrate(made)
+    made.close()
+    if is_left_over:
+        with running(DIE_IN_THE_MIDDLE, path) as other:
+            assert (other.hear(), other.hear()) == ("committed", "in the middle")
+            other.kill()
+    with ExitStack() as stack:
+        stack.enter_context(read_only(path))
+        other = stack.enter_context(running(USE_AND_SAY, path, preexec=heed_file_modes))
+        for _ in range(2):
+            other.say("during")
+            assert other.hear().startswith("The database cannot store anything now: the file")
+
+        for file in path.parent.iterdir():
+            file.chmod(0o644)
+        path.parent.chmod(0o755)
+        other.say("after")
+
+        assert other.hear() == "stored after"
+
+
+def test_a_file_that_is_gone_while_it_is_used_is_not_made_anew(database: SqliteDatabase) -> None:
+    put(database)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(database.read())
+        database.path.unlink()
+
+        with pytest.raises(StorageUnavailable, match="cannot be opened"):
+            stack.enter_context(database.read())
+
+    assert not database.path.exists()
+
+
 def test_a_missing_folder_is_named_with_the_setting_to_correct(tmp_path: Path) -> None:
     missing = SqliteDatabase(tmp_path / "missing" / "gateway.db")
 
@@ -392,13 +481,156 @@ def test_damage_in_the_middle_is_found_at_the_start(path: Path) -> None:
     made.close()
 
 
-def test_a_new_or_empty_file_is_no_damaged_one(path: Path) -> None:
-    path.touch()
-    opened = SqliteDatabase(path)
+# Takes a backup and dies later, with pages that are not in the file itself yet, or with older ones beside it.
+TAKE_A_BACKUP_AND_DIE = """
+import os, sys
+from pathlib import Path
+from gateway.store import installation
+from gateway.store.sqlite import SqliteDatabase
+from gateway.store.migrate import migrate
+database = SqliteDatabase(sys.argv[1])
+migrate(database)
+with database.transaction() as tx:
+    for count in range(400):
+        installation.put(tx, f"old-{count}", "x" * 500)
+database.vacuum_into(Path(sys.argv[2]))
+with database.transaction() as tx:
+    tx.do("DELETE FROM installation WHERE name LIKE 'old-%'")
+database.close()
+with database.transaction() as tx:
+    tx.run("PRAGMA cache_size = 2", [])
+    for count in range(0, 400, 7):
+        installation.put(tx, f"new-{count}", "x" * 700)
+    if tx.run("PRAGMA journal_mode", [])[0][0] != "wal":
+        os._exit(0)
+os._exit(0)
+"""
 
+
+def put_backup_back(path: Path, head: str) -> None:
+    """The way it should not be done: what a killed process left stays beside it."""
+    outcome(head + TAKE_A_BACKUP_AND_DIE, path, path.with_name("backup"))
+    shutil.copyfile(path.with_name("backup"), path)
+
+
+@pytest.mark.parametrize("head", ["", WITH_THE_OLD_LIBRARY], ids=["this library", "the old library"])
+def test_a_damaged_file_beside_what_another_one_left_is_refused_and_both_are_named(path: Path, head: str) -> None:
+    put_backup_back(path, head)
+
+    told = outcome(head + CHECK_AND_SAY, path)
+
+    assert "gateway.db is damaged" in told
+    assert f"Beside it lies gateway.db-{'wal' if IS_SAFE and not head else 'journal'}" in told
+    assert "move everything named gateway.db* away, copy the backup there once more" in told
+    for file in path.parent.glob("gateway.db*"):
+        file.unlink()
+    shutil.copyfile(path.with_name("backup"), path)
+    opened = SqliteDatabase(path)
+    opened.quick_check()
+    assert value(opened, "old-399") == "x" * 500
+    opened.close()
+
+
+@pytest.mark.skipif(not IS_SAFE, reason="this machine's SQLite uses no WAL itself")
+def test_what_is_refused_as_damaged_is_left_as_it_is(path: Path) -> None:
+    put_backup_back(path, "")
+    before = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+
+    first, second = outcome(CHECK_AND_SAY, path), outcome(CHECK_AND_SAY, path)
+
+    assert first == second
+    assert "nothing was changed" in first
+    assert (path.read_bytes(), Path(f"{path}-wal").read_bytes()) == before
+
+
+def test_a_file_that_was_cut_to_nothing_is_refused_and_left_as_it_is(path: Path) -> None:
+    made = SqliteDatabase(path)
+    migrate(made)
+    made.close()
+    os.truncate(path, 0)
+    Path(f"{path}-wal").write_bytes(b"what was not in the file yet")
+
+    for use in (made.quick_check, lambda: migrate(made), lambda: value(made)):
+        with pytest.raises(DatabaseRefused, match=r"gateway\.db is an empty file.*newest backup.*first start, remove"):
+            use()
+
+    assert path.stat().st_size == 0
+    assert Path(f"{path}-wal").read_bytes() == b"what was not in the file yet"
+    made.close()
+
+
+# --- new files -------------------------------------------------------------------------------------------------------
+
+MAKE_AND_STOP = """
+import sys
+from gateway.store.sqlite import SqliteDatabase
+database = SqliteDatabase(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+database.quick_check()
+print("made", flush=True)
+sys.stdin.readline()
+"""
+WATCH = """
+import os, sys
+print("watching", flush=True)
+while True:
+    try:
+        size = os.stat(sys.argv[1]).st_size
+        break
+    except FileNotFoundError:
+        pass
+print(size, flush=True)
+"""
+
+
+def test_a_new_file_is_never_seen_empty(path: Path) -> None:
+    with running(WATCH, path) as watcher, running(MAKE_AND_STOP, path) as maker:
+        assert (watcher.hear(), maker.hear()) == ("watching", "ready")
+        maker.say()
+
+        assert int(watcher.hear()) > 0
+        assert maker.hear() == "made"
+
+
+@pytest.mark.parametrize("head", ["", WITH_THE_OLD_LIBRARY], ids=["this library", "the old library"])
+def test_a_process_killed_before_it_wrote_a_table_leaves_a_file_that_the_next_one_takes(path: Path, head: str) -> None:
+    with running(head + MAKE_AND_STOP, path) as maker:
+        assert maker.hear() == "ready"
+        maker.say()
+        assert maker.hear() == "made"
+        maker.kill()
+
+    opened = SqliteDatabase(path, busy_timeout_seconds=30)
     opened.quick_check()
     migrate(opened)
+    put(opened)
 
+    assert value(opened) == "value"
+    opened.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_new_file_is_made_where_the_file_system_has_no_links(path: Path) -> None:
+    outcome(
+        """
+import os, sys
+def no_links(*_, **__):
+    raise PermissionError(1, "Operation not permitted")
+os.link = no_links
+from gateway.store.sqlite import SqliteDatabase
+from gateway.store.migrate import migrate
+database = SqliteDatabase(sys.argv[1])
+database.quick_check()
+migrate(database)
+database.close()
+""",
+        path,
+    )
+
+    opened = SqliteDatabase(path)
+    put(opened)
+    assert value(opened) == "value"
     opened.close()
 
 

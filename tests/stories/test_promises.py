@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain import keys
 from gateway.errors import DatabaseRefused
 from gateway.store.sqlite import SqliteDatabase
 from tests.stories.sandbox import DAY, Sandbox
@@ -61,38 +62,67 @@ def test_a_life_in_random_order_with_repeats_ends_in_the_right_state(
 
 
 def test_a_backup_from_before_the_last_ten_purchases_buys_none_of_them_twice(sandbox: Sandbox) -> None:
-    keys = [f"tenant-{count}" for count in range(10)]
-    signups = [sandbox.event("checkout.completed", key) for key in keys]
+    names = [f"tenant-{count}" for count in range(10)]
+    signups = [sandbox.event("checkout.completed", key) for key in names]
     for event in signups:
         sandbox.send(event)
     backup = sandbox.back_up()
     sandbox.settle(600)
-    numbers = {key: sandbox.export(key)["phone_number"] for key in keys}
+    numbers = {key: sandbox.export(key)["phone_number"] for key in names}
 
     sandbox.put_back(backup)
     sandbox.settle(3600)
 
-    assert {key: sandbox.export(key)["phone_number"] for key in keys} == numbers
+    assert {key: sandbox.export(key)["phone_number"] for key in names} == numbers
     assert len(sandbox.purchases()) == 10
     assert len(sandbox.entries()) == 10
 
 
 def test_a_backup_from_before_the_signups_adopts_when_the_sender_repeats_them(sandbox: Sandbox) -> None:
-    keys = [f"tenant-{count}" for count in range(10)]
+    names = [f"tenant-{count}" for count in range(10)]
     backup = sandbox.back_up()
-    signups = [sandbox.event("checkout.completed", key) for key in keys]
+    signups = [sandbox.event("checkout.completed", key) for key in names]
     for event in signups:
         sandbox.send(event)
     sandbox.settle(600)
-    numbers = {key: sandbox.export(key)["phone_number"] for key in keys}
+    numbers = {key: sandbox.export(key)["phone_number"] for key in names}
 
     sandbox.put_back(backup)
     for event in signups:
         sandbox.send(event)
     sandbox.settle(3600)
 
-    assert {key: sandbox.export(key)["phone_number"] for key in keys} == numbers
+    assert {key: sandbox.export(key)["phone_number"] for key in names} == numbers
     assert len(sandbox.purchases()) == 10
+
+
+def test_a_backup_from_before_a_nameless_signup_buys_nothing_when_the_name_comes_first_this_time(
+    sandbox: Sandbox,
+) -> None:
+    backup = sandbox.back_up()
+    nameless = sandbox.event("checkout.completed", carry=[])
+    sandbox.send(nameless)
+    sandbox.settle(600)
+    sandbox.wait(seconds=120)
+    named = sandbox.event("subscription.updated", carry=["subscription"])
+    sandbox.send(named)
+    sandbox.settle(600)
+    bought = sandbox.export()["phone_number"]
+
+    sandbox.put_back(backup)
+    sandbox.wait(seconds=120)
+    sandbox.send(named)
+    sandbox.send(nameless)
+    sandbox.settle(3600)
+    before = (len(sandbox.purchases()), sandbox.export()["blocked"])
+    sandbox.rename_number(sandbox.numbers()[0]["sid"], keys.tag("dev", "acme", 1))
+    sandbox.change_entry(sandbox.entries()[0]["id"], name=keys.tag("dev", "acme", 1))
+    sandbox.operate("retry")
+    sandbox.settle(3600)
+
+    assert before == (1, "ambiguous")
+    assert (sandbox.export()["state"], sandbox.export()["phone_number"]) == ("active", bought)
+    assert len(sandbox.purchases()) == 1
 
 
 @pytest.mark.sqlite_file
@@ -146,18 +176,18 @@ def test_two_tenants_that_ask_for_the_same_number_get_one_purchase(sandbox: Sand
 
 
 def test_many_releases_at_once_stop_at_the_brake_until_somebody_says_yes(sandbox: Sandbox) -> None:
-    keys = [f"tenant-{count}" for count in range(8)]
-    for key in keys:
+    names = [f"tenant-{count}" for count in range(8)]
+    for key in names:
         sandbox.deliver("checkout.completed", key)
     sandbox.settle(600)
-    for key in keys:
+    for key in names:
         sandbox.deliver("subscription.deleted", key)
     sandbox.wait(days=31)
-    blocked = [key for key in keys if sandbox.export(key)["blocked"] == "release_brake"]
+    blocked = [key for key in names if sandbox.export(key)["blocked"] == "release_brake"]
     assert len(blocked) == 3
 
     sandbox.retry_blocked("release_brake")
     sandbox.settle(4000)
 
-    assert {sandbox.export(key)["state"] for key in keys} == {"released"}
+    assert {sandbox.export(key)["state"] for key in names} == {"released"}
     assert sandbox.numbers() == []

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.flow.receive import Rejections
 from gateway.store.database import Database
+from gateway.store.migrate import migrate
+from gateway.store.sqlite import SqliteDatabase, address
 from gateway.web import WebParts
 from tests import databases
 from tests.integrations.senders import NOW_MS
@@ -32,9 +36,26 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
+class RemountableDatabase(SqliteDatabase):
+    """File modes do not bind a test that runs as root: this opens its file as the engine does where they do."""
+
+    is_read_only = False
+
+    def connect(self) -> Any:
+        if not self.is_read_only:
+            return super().connect()
+        place = address(self.path, "ro")
+        return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = databases.open_database(tmp_path)
+    database: Database
+    if databases.is_postgres():
+        database = databases.open_database(tmp_path)
+    else:
+        database = RemountableDatabase(tmp_path / "gateway.db")
+        migrate(database)
     yield database
     database.close()
 

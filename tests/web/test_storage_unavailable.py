@@ -13,7 +13,7 @@ import pytest
 from gateway.store import inbox
 from gateway.store.sqlite import SqliteDatabase
 from tests.integrations.senders import STRIPE
-from tests.web.conftest import FixedClock
+from tests.web.conftest import FixedClock, RemountableDatabase
 from tests.web.entries import FlaskEntry, FrontEntry, Reply, Request, request
 
 Entry = FlaskEntry | FrontEntry
@@ -53,10 +53,12 @@ def full(database: SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def read_only(database: SqliteDatabase) -> Iterator[None]:
-    """SQLite refuses every write as it does on a read-only file; file modes do not bind a test that runs as root."""
-    database.utils.execute("PRAGMA query_only = ON")
+    """What is opened meanwhile is opened for reading only, and stays so, as on a file system mounted like that."""
+    assert isinstance(database, RemountableDatabase)
+    database.close()
+    database.is_read_only = True
     yield
-    database.utils.execute("PRAGMA query_only = OFF")
+    database.is_read_only = False
 
 
 def delivery(event_id: str) -> Request:
