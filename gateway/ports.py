@@ -6,7 +6,7 @@ three provider errors of `errors.py`; `Refused(kind="credentials")` is the only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,16 +26,22 @@ class Clock(Protocol):
         ...
 
 
+def never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """When a call must have ended; past it not one byte of the request is sent.
 
     at_monotonic: by the monotonic clock, seconds.   at_ms: the same moment by `Clock.now_ms`, as stored.
     Both are checked: a machine that was asleep may have stopped either.
+    is_void: whether the call must not begin any more for another reason; asked where the deadline is.
     """
 
     at_monotonic: float
     at_ms: int
+    is_void: Callable[[], bool] = never
 
 
 class Source(Protocol):

@@ -5,25 +5,17 @@ One of the few that read the clock; everyone else is handed it.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from random import Random
-from threading import Semaphore
 from typing import Any, TypeVar
 
 from gateway.domain.rules import Papers, Rules
-from gateway.flow.advance import advance
 from gateway.flow.apply import ApplyParts
 from gateway.flow.health import Health
-from gateway.flow.probe import probe_refusing
 from gateway.flow.receive import Intake, Pressure, Rejections, StorageProbe
-from gateway.flow.reconcile import reconcile
 from gateway.flow.reconsider import options_changed, reconsider
-from gateway.flow.turn import take_turn
 from gateway.integrations.http import Http
 from gateway.integrations.standard.source import StandardSource
 from gateway.integrations.stripe.client import StripeClient
@@ -32,27 +24,28 @@ from gateway.integrations.twilio.client import TwilioClient
 from gateway.integrations.vapi.client import VapiClient
 from gateway.integrations.vapi.imports import Describe, twilio_import
 from gateway.ports import Assistants, Billing, Clock, Source, Telephony
-from gateway.scheduler.embedded import Driving, EmbeddedScheduler, Housekeeping, Turn
+from gateway.scheduler import Scheduler, driving
+from gateway.scheduler.embedded import EmbeddedScheduler
+from gateway.scheduler.engine import EngineScheduler
 from gateway.scheduler.lock import place_of
 from gateway.settings import Settings
 from gateway.settings.types import TwilioSettings
-from gateway.steps.context import StepParts
-from gateway.store import inbox, installation
+from gateway.steps.context import Slots, StepParts
+from gateway.store import installation, wakeups
 from gateway.store.database import Database, Transaction
 from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate, open_gate
 from gateway.store.group import GroupCommit, Job, run_each
+from gateway.store.slot_keeper import SlotKeeper
 
 T = TypeVar("T")
 
-RECONCILE_SECONDS = 300.0
-PROBE_SECONDS = 5.0
-EXPIRE_SECONDS = 600.0
-EXPIRE_ROWS = 2000
 # Waiting a little lets steps that finish together share a commit; with few in flight it would only slow them down.
 GATHER_SECONDS = 0.004
 GATHER_FROM_STEPS = 8
 STRIPE_CONCURRENCY = 8
+# Beside its steps a worker lists what there is, and probes.
+HOUSEKEEPING_CALLS = 2
 
 
 class SystemClock:
@@ -113,13 +106,14 @@ class Gateway:
     news: ApplyParts
     steps: StepParts
     http: Http
-    scheduler: EmbeddedScheduler
+    scheduler: Scheduler
     close_writer: Callable[[], None]
 
     def close(self) -> None:
         """End the writers and close the database; only when nothing uses this gateway any more."""
         self.intake.close()
         self.rejections.flush()
+        self.steps.slots.close()
         self.close_writer()
         self.http.close()
         self.database.close()
@@ -187,10 +181,12 @@ def build(
     clock: Clock | None = None,
     adapter: Callable[[], Any] | None = None,
     seed: int | None = None,
+    slots: Slots | None = None,
 ) -> Gateway:
     """A gateway on an opened database. Starts no scheduler; opens no connection to anybody.
 
-    clock, adapter, seed: for tests: a clock by hand, a transport in this process, reproducible choices.
+    clock, adapter, seed, slots: for tests: a clock by hand, a transport in this process, reproducible choices, and
+    slots without a thread that keeps them.
     """
     gate = None if settings.is_live else ClockGate(settings.database.path)
     clock = clock or (SandboxClock(database, gate) if gate else DatabaseClock(database))
@@ -198,7 +194,7 @@ def build(
     rules = rules_from(settings)
     sources = sources_of(settings)
     billing = billing_of(settings, http)
-    running: list[EmbeddedScheduler] = []
+    running: list[Scheduler] = []
 
     def wake() -> None:
         for scheduler in running:
@@ -220,7 +216,7 @@ def build(
         billing=billing,
         clock=clock,
         rules=rules,
-        slots=slots_of(settings),
+        slots=slots or slot_keeper(settings, database, running),
         gate=gate.call_open if gate else open_gate,
         is_stopping=lambda: any(scheduler.is_stopping for scheduler in running),
         random=Random(seed),  # noqa: S311
@@ -228,9 +224,14 @@ def build(
     news = news_parts(settings, sources, rules)
     intake = Intake(database, on_news=wake)
     pressure = Pressure(intake, clock.monotonic)
-    scheduler = EmbeddedScheduler(driving(settings, steps, news, pressure), place_of(settings, database))
+    scheduler: Scheduler
+    if settings.has_jobs:
+        database.last_words = wakeups.last_words(clock.now_ms)
+        scheduler = EngineScheduler(driving.engine(settings, steps, news))
+    else:
+        scheduler = EmbeddedScheduler(driving.embedded(settings, steps, news, pressure), place_of(settings, database))
+        database.on_change = wake
     running.append(scheduler)
-    database.on_change = wake
     return Gateway(
         settings=settings,
         database=database,
@@ -249,7 +250,7 @@ def build(
     )
 
 
-def gather_seconds(running: list[EmbeddedScheduler]) -> float:
+def gather_seconds(running: list[Scheduler]) -> float:
     return GATHER_SECONDS if any(scheduler.in_flight >= GATHER_FROM_STEPS for scheduler in running) else 0.0
 
 
@@ -268,41 +269,7 @@ def news_parts(settings: Settings, sources: Mapping[str, Source], rules: Rules) 
     )
 
 
-def driving(settings: Settings, steps: StepParts, news: ApplyParts, pressure: Callable[[], bool]) -> Driving:
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-
-    def turn(free_threads: int) -> Turn:
-        found = take_turn(steps, news, owner, free_threads)
-        return Turn(found.claims, found.next_due_at_ms, found.has_more)
-
-    def expire() -> None:
-        before_ms = steps.clock.now_ms() - settings.times.body_keep_ms
-        steps.commit(lambda tx: inbox.expire_bodies(tx, before_ms, EXPIRE_ROWS))
-
-    return Driving(
-        turn=turn,
-        advance=partial(advance, steps),
-        changed_elsewhere=steps.database.changed_elsewhere,
-        now_ms=steps.clock.now_ms,
-        threads=settings.limits.step_threads,
-        is_pressed=pressure,
-        housekeeping=(
-            Housekeeping("reconcile", RECONCILE_SECONDS, lambda: logged_reconcile(steps)),
-            Housekeeping("probe", PROBE_SECONDS, lambda: logged_probe(steps)),
-            Housekeeping("expire", EXPIRE_SECONDS, expire),
-        ),
-    )
-
-
-def logged_reconcile(steps: StepParts) -> None:
-    reconcile(steps, apply=True)
-
-
-def logged_probe(steps: StepParts) -> None:
-    probe_refusing(steps)
-
-
-def scheduler_problem(running: list[EmbeddedScheduler]) -> Callable[[], str | None]:
+def scheduler_problem(running: list[Scheduler]) -> Callable[[], str | None]:
     def problem() -> str | None:
         for scheduler in running:
             if scheduler.was_started and not scheduler.is_alive:
@@ -364,13 +331,21 @@ def billing_of(settings: Settings, http: Http) -> Billing | None:
     return StripeClient(http, base_url=settings.stripe.base_url, api_key=str(settings.stripe.api_key))
 
 
-def slots_of(settings: Settings) -> Mapping[str, Semaphore]:
+def slot_keeper(settings: Settings, database: Database, running: list[Scheduler]) -> SlotKeeper:
+    """A worker may use all there are; a command makes one call after the other."""
     limits = settings.limits
-    return {
-        "twilio": Semaphore(limits.twilio_concurrency),
-        "vapi": Semaphore(limits.vapi_concurrency),
-        "stripe": Semaphore(STRIPE_CONCURRENCY),
-    }
+
+    def wanted() -> int:
+        return limits.step_threads + HOUSEKEEPING_CALLS if any(each.was_started for each in running) else 1
+
+    return SlotKeeper(
+        database,
+        # Moving a sandbox's clock must not end a lease.
+        DatabaseClock(database),
+        {"twilio": limits.twilio_concurrency, "vapi": limits.vapi_concurrency, "stripe": STRIPE_CONCURRENCY},
+        wanted=wanted,
+        call_seconds=settings.times.provider_timeout_seconds,
+    )
 
 
 def open_gateway(settings: Settings) -> Gateway:

@@ -13,7 +13,7 @@ from gateway.domain.model import Blocked, Decision, Held, Hold, Holding, IntentS
 from gateway.domain.rules import Rules
 from gateway.errors import OperatorError, OptionsInvalid
 from gateway.flow.reconsider import options_changed, reconsider, unblock
-from gateway.ports import Deadline, OwnedNumber
+from gateway.ports import OwnedNumber
 from gateway.steps.context import StepParts, in_flight
 from gateway.store import holdings, intents, journal, leases, ledger, subscriptions, tenants
 from gateway.store.database import Transaction
@@ -207,18 +207,13 @@ def start_anew_if_released(tx: Transaction, tenant: Tenant, now_ms: int) -> None
 
 
 def fetch(parts: StepParts, sid: str) -> OwnedNumber | None:
-    with in_flight(parts, parts.telephony.provider):
-        return parts.telephony.fetch(sid, deadline(parts))
+    with in_flight(parts, parts.telephony.provider) as deadline:
+        return parts.telephony.fetch(sid, deadline())
 
 
 def rename(parts: StepParts, sid: str, tag: str) -> OwnedNumber:
-    with in_flight(parts, parts.telephony.provider):
-        return parts.telephony.rename(sid, tag, deadline(parts))
-
-
-def deadline(parts: StepParts) -> Deadline:
-    ms = parts.rules.provider_timeout_ms
-    return Deadline(parts.clock.monotonic() + ms / 1000, parts.clock.now_ms() + ms)
+    with in_flight(parts, parts.telephony.provider) as deadline:
+        return parts.telephony.rename(sid, tag, deadline())
 
 
 def take_over(tx: Transaction, parts: StepParts, tenant: Tenant, there: OwnedNumber, operator: Operator) -> Tenant:

@@ -6,7 +6,6 @@ import logging
 
 from gateway.domain.model import Blocked
 from gateway.errors import ProviderError
-from gateway.ports import Deadline
 from gateway.steps.context import StepParts, in_flight
 from gateway.store import leases, providers
 from gateway.store.database import Transaction
@@ -44,11 +43,9 @@ def is_accepted(parts: StepParts, name: str) -> bool:
     check = by_name.get(name)
     if check is None:
         return True
-    seconds = parts.rules.provider_timeout_ms / 1000
-    with in_flight(parts, name):
-        deadline = Deadline(parts.clock.monotonic() + seconds, parts.clock.now_ms() + parts.rules.provider_timeout_ms)
+    with in_flight(parts, name) as deadline:
         try:
-            check(deadline)
+            check(deadline())
         except ProviderError as error:
             log.warning("provider.still_refuses", extra={"fields": {"provider": name, "reason": str(error)}})
             return False

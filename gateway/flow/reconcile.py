@@ -16,7 +16,7 @@ from gateway.domain.recipe import Holdings, target_of
 from gateway.domain.rules import Rules
 from gateway.errors import ProviderError
 from gateway.flow.reconsider import target_for
-from gateway.ports import Deadline, Entry, OwnedNumber
+from gateway.ports import Entry, OwnedNumber
 from gateway.steps.context import StepParts, in_flight
 from gateway.store import attempts, holdings, intents, journal, leases, tenants
 from gateway.store.database import Transaction
@@ -24,7 +24,8 @@ from gateway.store.database import Transaction
 log = logging.getLogger("gateway.reconcile")
 
 PAGE = 500
-LIST_SECONDS_FACTOR = 4
+# Many pages need longer than one call; nothing is decided on half a list.
+LIST_TIMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,13 @@ def reconcile(parts: StepParts, *, apply: bool) -> Report:
 
 
 def list_numbers(parts: StepParts) -> list[OwnedNumber]:
-    with in_flight(parts, parts.telephony.provider):
-        return parts.telephony.list_all(list_deadline(parts))
+    with in_flight(parts, parts.telephony.provider) as deadline:
+        return parts.telephony.list_all(deadline(LIST_TIMES))
 
 
 def list_entries(parts: StepParts) -> list[Entry]:
-    with in_flight(parts, parts.assistants.provider):
-        return parts.assistants.list_all(list_deadline(parts))
-
-
-def list_deadline(parts: StepParts) -> Deadline:
-    """Many pages need longer than one call; nothing is decided on half a list."""
-    ms = parts.rules.provider_timeout_ms * LIST_SECONDS_FACTOR
-    return Deadline(parts.clock.monotonic() + ms / 1000, parts.clock.now_ms() + ms)
+    with in_flight(parts, parts.assistants.provider) as deadline:
+        return parts.assistants.list_all(deadline(LIST_TIMES))
 
 
 def seen_entry(entry: Entry, rules: Rules) -> SeenEntry:
@@ -127,8 +122,8 @@ def with_price(parts: StepParts, drift: Drift) -> Drift:
             parts.rules.default_number_type,
         )
     try:
-        with in_flight(parts, parts.telephony.provider):
-            price = parts.telephony.monthly_price(country, number_type, list_deadline(parts))
+        with in_flight(parts, parts.telephony.provider) as deadline:
+            price = parts.telephony.monthly_price(country, number_type, deadline())
     except ProviderError:
         return drift
     if price is None:

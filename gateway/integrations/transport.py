@@ -52,8 +52,8 @@ class TimeLimit(float):
         return self.deadline.at_monotonic - self.clock.monotonic()
 
     def is_over(self) -> bool:
-        """By either clock: one of them may have stood still while the machine slept."""
-        return self.left() <= 0 or self.clock.now_ms() >= self.deadline.at_ms
+        """Whether nothing may be sent any more; by either clock: one may have stood still while the machine slept."""
+        return self.left() <= 0 or self.clock.now_ms() >= self.deadline.at_ms or self.deadline.is_void()
 
 
 class NotSent(requests.exceptions.ConnectionError):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from threading import Semaphore
 from typing import Any, Generic, Protocol, TypeVar
 
 from gateway.domain import keys
@@ -45,12 +44,30 @@ class Commit(Protocol):
     def __call__(self, job: Callable[[Transaction], T]) -> T: ...
 
 
+class Slots(Protocol):
+    """How many calls may be open at a provider, over all processes."""
+
+    def hold(self, provider: str, gives_up: Callable[[], bool]) -> AbstractContextManager[Callable[[], bool]]:
+        """Hold one for a call; gives what says whether it was lost since. Waits until `gives_up` says yes."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held; nobody makes calls any more."""
+        ...
+
+
+class MakeDeadline(Protocol):
+    """The deadline of a call that is about to be made: now, and so many times the time that one call may take."""
+
+    def __call__(self, times: int = 1) -> Deadline: ...
+
+
 @dataclass(frozen=True)
 class StepParts:
     """The outside and the store, as `wiring` put them together. Shared by all step threads.
 
-    slots: how many calls may be in flight, by provider.   gate: held while a call is open; the sandbox's clock moves
-    only when nobody holds it.   is_stopping: no new call starts once it says yes.
+    gate: held while a call is open; the sandbox's clock moves only when nobody holds it.
+    is_stopping: no new call starts once it says yes.
     """
 
     database: Database
@@ -60,19 +77,24 @@ class StepParts:
     billing: Billing | None
     clock: Clock
     rules: Rules
-    slots: Mapping[str, Semaphore]
+    slots: Slots
     gate: Callable[[], AbstractContextManager[None]]
     is_stopping: Callable[[], bool]
     random: Random
 
 
 @contextmanager
-def in_flight(parts: StepParts, provider: str) -> Iterator[None]:
+def in_flight(parts: StepParts, provider: str) -> Iterator[MakeDeadline]:
     """Hold while one call is open: the clock stands still, and others wait for its slot. Raises Stopping."""
-    with parts.gate(), parts.slots[provider]:
+    with parts.gate(), parts.slots.hold(provider, parts.is_stopping) as is_lost:
         if parts.is_stopping():
             raise Stopping("This process is stopping.")
-        yield
+
+        def deadline(times: int = 1) -> Deadline:
+            ms = parts.rules.provider_timeout_ms * times
+            return Deadline(parts.clock.monotonic() + ms / 1000, parts.clock.now_ms() + ms, is_lost)
+
+        yield deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +194,8 @@ class Context:
 
     def ask(self, provider: str, call: Callable[[Deadline], T]) -> T:
         """Make a call that changes nothing."""
-        with self._in_flight(provider):
-            return call(self._deadline())
+        with self._in_flight(provider) as deadline:
+            return call(deadline())
 
     def effect(
         self,
@@ -187,8 +209,8 @@ class Context:
 
         The deadline begins before the commit: a process paused in between sends nothing when it wakes up.
         """
-        with self._in_flight(provider):
-            deadline = self._deadline()
+        with self._in_flight(provider) as make_deadline:
+            deadline = make_deadline()
             now_ms = self.now_ms()
 
             def begin(tx: Transaction) -> Attempt:
@@ -219,10 +241,10 @@ class Context:
         return pause_ms(tries, self.parts.random.random())
 
     @contextmanager
-    def _in_flight(self, provider: str) -> Iterator[None]:
-        with in_flight(self.parts, provider):
+    def _in_flight(self, provider: str) -> Iterator[MakeDeadline]:
+        with in_flight(self.parts, provider) as deadline:
             self._stand(provider)
-            yield
+            yield deadline
 
     def _stand(self, provider: str) -> None:
         """Just before a call: the lease is ours and long enough, the provider takes calls."""
@@ -247,10 +269,6 @@ class Context:
                 retry_after_seconds=(state.paused_until_ms - now_ms) / 1000,
                 provider=provider,
             )
-
-    def _deadline(self) -> Deadline:
-        seconds = self.rules.provider_timeout_ms / 1000
-        return Deadline(self.parts.clock.monotonic() + seconds, self.now_ms() + self.rules.provider_timeout_ms)
 
 
 def no(step: Step) -> Holding:

@@ -1,30 +1,34 @@
-"""The gateway as people run it: `python -m gateway serve` in a folder of its own, started again when it dies."""
+"""One gateway as people run it: its settings, its database, its processes, in a folder of its own."""
 
 from __future__ import annotations
 
 import base64
-import http.client
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from gateway import wiring
+from gateway.errors import StorageUnavailable
 from gateway.flow.reconcile import Report, reconcile
-from gateway.settings import Settings, load
+from gateway.settings import Secret, Settings, load
 from gateway.simulator import defaults
 from gateway.store import installation as clock_store
 from gateway.store.database import Database
 from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate
+from tests.chaos.cluster import find_server, make_url
+from tests.chaos.line import Line
+from tests.chaos.outages import Outages
+from tests.chaos.processes import Kept, Server, Worker
+from tests.chaos.releases import other_release
 from tests.chaos.worlds import ROOT, PretendWorld
 
 PROVIDER_TIMEOUT_SECONDS = 0.7
@@ -32,11 +36,33 @@ LEASE_SECONDS = 7.2
 SETTLE_SECONDS = 8.0
 TAKEN_SETTLE_SECONDS = 2.0
 WAITING_SECONDS = 5.0
-READY_SECONDS = 20.0
+# Longer than the database is ever away.
+PATIENCE_SECONDS = 20.0
 AUTHORIZATION = "Basic " + base64.b64encode(f"{defaults.ACCOUNT_SID}:{defaults.AUTH_TOKEN}".encode()).decode()
 
 
-def environment(folder: Path, world: PretendWorld, changes: Mapping[str, str] | None = None) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an installation consists of.
+
+    database: `sqlite` or `postgres`.   engine: who wakes tenants.   webs, workers: how many processes of each; without
+    workers the webs work.   checkout: where the history is, for an earlier release; None for one release only.
+    """
+
+    database: str = "sqlite"
+    engine: str = "embedded"
+    webs: int = 1
+    workers: int = 0
+    checkout: Path | None = None
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.database == "postgres"
+
+
+def environment(
+    folder: Path, world: PretendWorld, changes: Mapping[str, str] | None = None, shape: Shape | None = None
+) -> dict[str, str]:
     """Every setting of one installation; nothing of the caller's own."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
     return {
@@ -59,149 +85,97 @@ def environment(folder: Path, world: PretendWorld, changes: Mapping[str, str] | 
         "MAX_RELEASE_SHARE": "1",
         "STEP_THREADS": "8",
         "LOG_FORMAT": "json",
+        **({"ENGINE": shape.engine} if shape and shape.is_postgres else {}),
         **(changes or {}),
     }
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an HTTP request came to; status 0 when there was no answer."""
-
-    status: int
-    body: bytes = b""
-
-
-def ask(port: int, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-    """One request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3.0)
-    try:
-        connection.request(method, path, body, dict(headers or {}))
-        response = connection.getresponse()
-        return Answer(response.status, response.read())
-    except (OSError, http.client.HTTPException):
-        return Answer(0)
-    finally:
-        connection.close()
-
-
-class Server:
-    """`serve` on one port, kept running like a platform does: whenever its main process ends it is started again."""
-
-    def __init__(self, environ: Mapping[str, str], folder: Path, name: str = "a") -> None:
-        self.port = free_port()
-        self.starts = 0
-        self._environ = {**environ, "PORT": str(self.port)}
-        self._log = folder / f"server-{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_wanted = True
-        self._lock = threading.Lock()
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
-        self._keeper.start()
-
-    def _keep(self) -> None:
-        while self._is_wanted:
-            with self._lock:
-                if self._is_wanted and (self._process is None or self._process.poll() is not None):
-                    self._start()
-            time.sleep(0.05)
-
-    def _start(self) -> None:
-        if self._process is not None:
-            # What a platform needs to notice and act.
-            time.sleep(0.1)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve"],
-                cwd=self._log.parent,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self.starts += 1
-
-    @property
-    def main_pid(self) -> int | None:
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
-
-    @property
-    def worker_pid(self) -> int | None:
-        """The worker process, once it is there."""
-        pid = self.main_pid
-        with suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            return int(children[0]) if children else None
-        return None
-
-    def is_ready(self) -> bool:
-        return ask(self.port, "GET", "/healthz").status == 200
-
-    def wait_ready(self, seconds: float = READY_SECONDS) -> bool:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.worker_pid is not None and self.is_ready():
-                return True
-            time.sleep(0.03)
-        return False
-
-    def signal(self, target: str, number: int) -> bool:
-        """Send a signal to `main`, `worker` or `both`; False when none of them is there."""
-        main, worker = self.main_pid, self.worker_pid
-        pids = {"main": [main], "worker": [worker], "both": [main, worker]}[target]
-        sent = False
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                if pid is not None:
-                    os.kill(pid, number)
-                    sent = True
-        return sent
-
-    def terminate(self, seconds: float = 30.0) -> int | None:
-        """SIGTERM, and no start after that; the exit status, or None when it had to be killed."""
-        self._is_wanted = False
-        self._keeper.join()
-        process = self._process
-        if process is None:
-            return None
-        if process.poll() is None:
-            process.terminate()
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return None
-
-    def kill(self) -> None:
-        """SIGKILL to everything, and no start after that."""
-        self._is_wanted = False
-        self._keeper.join()
-        self.signal("both", signal.SIGCONT)
-        self.signal("both", signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-
-
 class Installation:
-    """One gateway's folder: its database seen from outside, its clock, and its servers."""
+    """One gateway's folder: its database seen from outside, its clock, and its processes."""
 
-    def __init__(self, folder: Path, world: PretendWorld, changes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        world: PretendWorld,
+        changes: Mapping[str, str] | None = None,
+        shape: Shape | None = None,
+        seed: str = "fixed",
+    ) -> None:
+        """seed: decides what befalls the database."""
         self.folder = folder
         self.world = world
-        self.environ = environment(folder, world, changes)
-        self.settings: Settings = load(self.environ)
-        self.path = self.settings.database.path
-        self.database: Database = open_database(self.settings)
-        self.server = Server(self.environ, folder)
-        self._gate = ClockGate(self.path)
+        self.shape = shape or Shape()
+        self.environ = environment(folder, world, changes, self.shape)
         self._clock_lock = threading.Lock()
+        self._closers: list[Callable[[], None]] = []
+        self.outages: Outages | None = None
+        self.settings: Settings = load(self.environ)
+        try:
+            if self.shape.is_postgres:
+                self._serve_postgres(seed)
+            self.path = self.settings.database.path
+            self.database: Database = open_database(self.settings)
+            self._closers.append(self.database.close)
+            self.releases = self._find_releases()
+            self.processes: list[Kept] = []
+            self._closers.append(self._kill)
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        self._gate = ClockGate(self.path)
         self.offset_ms = 0
+
+    def _serve_postgres(self, seed: str) -> None:
+        """A database of its own. The gateway reaches it by a line that can be cut, this process directly."""
+        server = find_server()
+        self._closers.append(server.close)
+        line = Line(server.host, server.port, seed)
+        self._closers.append(line.close)
+        self.outages = Outages(server, line, Random(f"{seed}/outages"), self._clock_lock)
+        self.environ["DATABASE_URL"] = server.url
+        command = [sys.executable, "-m", "gateway", "migrate"]
+        subprocess.run(command, cwd=self.folder, env=self.environ, check=True, capture_output=True)
+        settings = load(self.environ)
+        # Where its processes, whose folder this is, have it too.
+        here = replace(settings.database, path=self.folder / settings.database.path)
+        self.settings = replace(settings, database=here)
+        self.environ["DATABASE_URL"] = make_url(server.url, host="127.0.0.1", port=line.port)
+
+    def _find_releases(self) -> dict[str, Path]:
+        """Name to folder."""
+        if self.shape.checkout is None:
+            return {"this one": ROOT}
+        other = other_release(self.shape.checkout, self.folder / "releases", self.environ)
+        return {"this one": ROOT, other.name: other.folder}
+
+    def _start(self) -> None:
+        folders = list(self.releases.values())
+        works = self.shape.workers == 0
+        for name in "abcdefgh"[: self.shape.webs]:
+            self.processes.append(Server(self.environ, self.folder, name, folders, works=works))
+        for index in range(self.shape.workers):
+            self.processes.append(Worker(self.environ, self.folder, f"work-{index}", folders))
+
+    @property
+    def webs(self) -> list[Server]:
+        return [each for each in self.processes if isinstance(each, Server)]
+
+    @property
+    def workers(self) -> list[Worker]:
+        return [each for each in self.processes if isinstance(each, Worker)]
+
+    @property
+    def server(self) -> Server:
+        """The only web, or the first one."""
+        return self.webs[0]
+
+    @server.setter
+    def server(self, server: Server) -> None:
+        self.processes[self.processes.index(self.server)] = server
+
+    def wait_ready(self) -> bool:
+        return all([each.wait_ready() for each in self.processes])
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.offset_ms
@@ -218,9 +192,17 @@ class Installation:
             self._gate.mark_moved()
 
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
-        with self.database.read() as tx:
-            found: list[dict[str, Any]] = tx.all(sql, **params)
-        return found
+        """Waits for a database that is away."""
+        deadline = time.monotonic() + (PATIENCE_SECONDS if self.shape.is_postgres else 0)
+        while True:
+            try:
+                with self.database.read() as tx:
+                    found: list[dict[str, Any]] = tx.all(sql, **params)
+                return found
+            except StorageUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def reconcile(self, *, apply: bool) -> Report:
         """As `python -m gateway reconcile` does, from this process."""
@@ -231,6 +213,11 @@ class Installation:
             gateway.http.close()
             gateway.close_writer()
 
+    def _kill(self) -> None:
+        for each in self.processes:
+            each.kill()
+
     def close(self) -> None:
-        self.server.kill()
-        self.database.close()
+        while self._closers:
+            with suppress(StorageUnavailable):
+                self._closers.pop()()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from gateway.flow.probe import probe_refusing
 from gateway.flow.receive import read_verified
 from gateway.flow.reconcile import Report, reconcile
 from gateway.flow.turn import take_turn
-from gateway.ports import Deadline, NumberWish
+from gateway.ports import Deadline, NumberWish, never
 from gateway.settings import Compliance, Secret, load, with_world
 from gateway.simulator.adapter import WorldAdapter
 from gateway.simulator.wire import Reply, Request
@@ -52,6 +53,17 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self.at_ms / 1000
+
+
+class EnoughSlots:
+    """No process beside this one, and one call after the other."""
+
+    @contextmanager
+    def hold(self, provider: str, gives_up: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
+        yield never
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Crash(BaseException):
@@ -105,6 +117,7 @@ class Sandbox:
             clock=self.clock,
             adapter=lambda: WorldAdapter(self.world),
             seed=self.seed,
+            slots=EnoughSlots(),
         )
 
     def close(self) -> None:
