@@ -148,7 +148,7 @@ def test_live_takes_an_api_key_instead_of_the_auth_token() -> None:
         pytest.param({"LEASE_SECONDS": "49.9"}, "LEASE_SECONDS", "at least 50", id="lease below three calls"),
         pytest.param({"PROVIDER_TIMEOUT_SECONDS": "19"}, "LEASE_SECONDS", "at least 62", id="timeout too long"),
         pytest.param({"SETTLE_SECONDS": "74"}, "SETTLE_SECONDS", "at least 75", id="settle below lease and call"),
-        pytest.param({"ENGINE": "procrastinate"}, "ENGINE", "not in this release", id="engine of a later release"),
+        pytest.param({"ENGINE": "procrastinate"}, "ENGINE", "needs PostgreSQL", id="jobs in a file"),
         pytest.param({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL", "DEBUG", id="log level"),
         pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT", "json or text", id="log format"),
         pytest.param({"SUSPENDED_MESSAGE": "a\nb"}, "SUSPENDED_MESSAGE", "line break", id="line break"),

@@ -13,7 +13,7 @@ from gateway import logs
 from gateway.domain.rules import Rules
 from gateway.errors import DatabaseRefused
 from gateway.settings import Settings, load_from_process
-from gateway.store import installation
+from gateway.store import installation, wakeups
 from gateway.store.database import Database
 from gateway.store.engines import database_of, refuse_old
 from gateway.store.file import size_of
@@ -74,6 +74,9 @@ def opened(settings: Settings | None = None) -> Iterator[Opened]:
         refuse_old(database, settings.database)
         with database.read() as tx:
             installation.check(tx, settings.mode, settings.env, settings.twilio.account_sid)
-        yield Opened(settings, database)
+        session = Opened(settings, database)
+        if settings.has_jobs:
+            database.last_words = wakeups.last_words(session.now_ms)
+        yield session
     finally:
         database.close()

@@ -46,6 +46,12 @@ def claim_turn(tx: Transaction, rules: Rules, now_ms: int, owner: str, limit: in
     return [claim for claim in claims if claim is not None]
 
 
+def claim_tenant(tx: Transaction, rules: Rules, now_ms: int, owner: str, tenant_id: int) -> Claim | None:
+    """The same for one tenant, if it is due. Raises TenantBusy while somebody is changing it."""
+    tenant = leases.claim_if_due(tx, tenant_id, now_ms, rules.lease_ms, owner)
+    return next_claim(tx, tenant, rules, now_ms, "its job") if tenant is not None else None
+
+
 def advance(parts: StepParts, claim: Claim) -> None:
     """Work for one tenant until it has to wait. Never raises for anything a provider or the database does."""
     current = claim

@@ -19,6 +19,7 @@ from gateway.ports import Source
 from gateway.store import inbox, journal, subscriptions, tenants
 from gateway.store.database import Transaction
 from gateway.store.inbox import InboxRow
+from gateway.store.leases import TenantBusy
 
 # How long a completed checkout without a key waits for an event that names its tenant.
 WAIT_FOR_NAME_MS = 60_000
@@ -61,10 +62,6 @@ class Owner:
 
     tenant: Tenant
     linked_by: str
-
-
-class TenantBusy(Exception):
-    """Somebody is changing the tenant just now."""
 
 
 def apply_new(tx: Transaction, parts: ApplyParts, now_ms: int, limit: int = 200) -> Applied:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.flow.advance import Claim, claim_turn
+from gateway.flow.advance import Claim, claim_tenant, claim_turn
 from gateway.flow.apply import Applied, ApplyParts, apply_new
 from gateway.steps.context import StepParts
 from gateway.store import inbox, leases
-from gateway.store.database import Transaction
+from gateway.store.database import Database, Transaction, in_transaction
 
 log = logging.getLogger("gateway.apply")
 
@@ -41,8 +42,27 @@ def take_turn(steps: StepParts, news: ApplyParts, owner: str, free_threads: int)
         return applied, TurnFound(claims, next_due_at_ms, has_more)
 
     applied, found = steps.commit(job)
+    tell(applied)
+    return found
+
+
+def apply_some(database: Database, news: ApplyParts, now_ms: Callable[[], int]) -> Applied:
+    """Apply up to EVENTS_A_TURN events, in a transaction of its own. Raises StorageUnavailable."""
+    applied = in_transaction(database, lambda tx: apply_new(tx, news, now_ms(), EVENTS_A_TURN))
+    tell(applied)
+    return applied
+
+
+def claim(steps: StepParts, owner: str, tenant_id: int) -> Claim | None:
+    """Lease one tenant if it is due, and decide its next step; None if there is nothing to do for it now.
+
+    Raises TenantBusy while somebody is changing it, and StorageUnavailable.
+    """
+    return steps.commit(lambda tx: claim_tenant(tx, steps.rules, steps.clock.now_ms(), owner, tenant_id))
+
+
+def tell(applied: Applied) -> None:
     for event in applied.events:
         fields = {"tenant": event.tenant_key, "source": event.source, "event_id": event.event_id, "type": event.type,
                   "outcome": event.status, "reason": event.reason}  # fmt: skip
         log.info("event.applied", extra={"fields": {name: value for name, value in fields.items() if value}})
-    return found

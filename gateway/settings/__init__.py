@@ -118,10 +118,11 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None = None) -> Setting
     reader = Reader(values, WHERE)
     mode = read_mode(reader)
     times = read_times(reader)
+    database = read_database(reader, mode, is_dyno=bool(values.get("DYNO")))
     settings = Settings(
         mode=mode,
         env=read_env(reader, mode),
-        database=read_database(reader, mode, is_dyno=bool(values.get("DYNO"))),
+        database=database,
         web=read_web(reader, is_dyno=bool(values.get("DYNO"))),
         stripe=read_stripe(reader, mode),
         standard=read_standard(reader, mode),
@@ -134,7 +135,7 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None = None) -> Setting
             reader.choice("LOG_FORMAT", ("json", "text"), "json" if mode == "live" else "text"),
             reader.choice("LOG_LEVEL", LOG_LEVELS, "INFO").upper(),
         ),
-        engine=read_engine(reader),
+        engine=read_engine(reader, is_postgres=database.conninfo is not None),
         hints=tuple(misspelt(values)),
     )
     if mode == "live" and not any(reader.is_given(name) for name in SOURCE_SECRETS):
@@ -349,10 +350,10 @@ def read_times(reader: Reader) -> Times:
     return times
 
 
-def read_engine(reader: Reader) -> str:
-    engine = reader.choice("ENGINE", ("embedded", "procrastinate"), "embedded")
-    if engine == "procrastinate":
-        reader.fault("ENGINE", "is procrastinate, which needs PostgreSQL: not in this release, expected embedded.")
+def read_engine(reader: Reader, is_postgres: bool) -> str:
+    engine = reader.choice("ENGINE", ("embedded", "procrastinate"), "procrastinate" if is_postgres else "embedded")
+    if engine == "procrastinate" and not is_postgres:
+        reader.fault("ENGINE", "is procrastinate, which needs PostgreSQL: expected embedded, or such a DATABASE_URL.")
     return engine
 
 

@@ -203,6 +203,11 @@ class Settings:
         return self.mode == "live"
 
     @property
+    def has_jobs(self) -> bool:
+        """Whether tenants are woken by jobs of an engine, which only `work` carries out."""
+        return self.engine == "procrastinate"
+
+    @property
     def needs_world(self) -> bool:
         """Whether a provider's address is still open: the pretend world must be running before anything is built."""
         urls = (self.twilio.base_url, self.twilio.pricing_base_url, self.twilio.numbers_base_url)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from gateway.errors import CommitUnknown, TransactionLost
@@ -26,8 +27,18 @@ class IntegrityError(Exception):
     """A rule of the schema forbids this row. Names the rule at most, never a value."""
 
 
+@dataclass(slots=True)
+class Wakes:
+    """What a transaction made due, for whoever wakes tenants: tenants with the moment, and whether there is news."""
+
+    tenants: dict[int, int] = field(default_factory=dict)
+    has_news: bool = False
+
+
 class Transaction(Protocol):
     """An open transaction. Parameters are `:name` on every engine."""
+
+    wakes: Wakes
 
     def all(self, sql: str, **params: Any) -> list[Row]: ...
 
@@ -70,6 +81,8 @@ class Database(Protocol):
     name: str
     # Called, from any thread, soon after somebody else has committed, where the engine tells us by itself.
     on_change: Callable[[], None] | None
+    # What to say just before a COMMIT, in the same message, of what it made due; where jobs can be kept.
+    last_words: Callable[[Wakes], str] | None
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction: committed at its end, rolled back on an exception.
@@ -109,6 +122,10 @@ class Database(Protocol):
 
     def applied_migrations(self) -> list[str]:
         """Names of the migrations it has."""
+        ...
+
+    def lacks_engine(self) -> list[str]:
+        """Names of what the tables of a job engine lack, where this database can carry one."""
         ...
 
     def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:

@@ -121,6 +121,16 @@ def next_due_at_ms(tx: Transaction) -> int | None:
     return None if row is None else row["at_ms"]
 
 
+def is_due(tx: Transaction, now_ms: int) -> bool:
+    """Whether anything is new, or waits for a time which has come."""
+    row = tx.one(
+        "SELECT 1 AS found WHERE EXISTS (SELECT 1 FROM inbox WHERE status = 'new') "
+        "OR EXISTS (SELECT 1 FROM inbox WHERE try_at_ms IS NOT NULL AND try_at_ms <= :now_ms)",
+        now_ms=now_ms,
+    )
+    return row is not None
+
+
 def mark(
     tx: Transaction,
     id: int,
@@ -182,6 +192,7 @@ def replay(tx: Transaction, id: int) -> bool:
         "WHERE id = :id AND body IS NOT NULL",
         id=id,
     )
+    tx.wakes.has_news = True
     return changed == 1
 
 
@@ -272,6 +283,8 @@ def put(tx: Transaction, batch: Sequence[Incoming]) -> list[Receipt | StorageUna
         for event in incoming.events:
             first.setdefault((event.source, event.event_id), (event, incoming.received_at_ms))
     new = _insert(tx, list(first.values()))
+    if new:
+        tx.wakes.has_news = True
     says = {key: event.says_hash for key, (event, _) in first.items()}
     if len(new) < len(first):
         says |= _stored_hashes(tx, [key for key in first if key not in new])

@@ -12,6 +12,10 @@ from gateway.store.database import Row, Transaction
 from gateway.store.tenants import from_row
 
 
+class TenantBusy(Exception):
+    """Somebody is changing the tenant just now."""
+
+
 def claim_due(tx: Transaction, now_ms: int, lease_ms: int, owner: str, limit: int) -> list[Tenant]:
     """Lease up to `limit` tenants that are due or whose lease ran out, the longest waiting first."""
     rows = tx.all(
@@ -26,6 +30,19 @@ def claim_due(tx: Transaction, now_ms: int, lease_ms: int, owner: str, limit: in
         limit=limit,
     )
     return [from_row(row) for row in rows]
+
+
+def claim_if_due(tx: Transaction, tenant_id: int, now_ms: int, lease_ms: int, owner: str) -> Tenant | None:
+    """Lease one tenant if it is due or its lease ran out. Raises TenantBusy while somebody is changing it."""
+    row = tx.one("SELECT next_run_at_ms FROM tenants WHERE id = :id /*skip_locked*/", id=tenant_id)
+    if row is None:
+        raise TenantBusy
+    due_ms = row["next_run_at_ms"]
+    if due_ms is None or due_ms > now_ms:
+        if due_ms is not None:
+            tx.wakes.tenants[tenant_id] = due_ms
+        return None
+    return claim_one(tx, tenant_id, now_ms, lease_ms, owner)
 
 
 def next_due_at_ms(tx: Transaction) -> int | None:
@@ -75,6 +92,8 @@ def let_go(tx: Transaction, tenant_id: int, fence: int, next_run_at_ms: int | No
         fence=fence,
         next_run_at_ms=next_run_at_ms,
     )
+    if next_run_at_ms is not None:
+        tx.wakes.tenants[tenant_id] = next_run_at_ms
 
 
 def wake(tx: Transaction, tenant_id: int, now_ms: int) -> None:
@@ -85,10 +104,11 @@ def wake(tx: Transaction, tenant_id: int, now_ms: int) -> None:
         id=tenant_id,
         now_ms=now_ms,
     )
+    tx.wakes.tenants[tenant_id] = now_ms
 
 
 def wake_blocked(tx: Transaction, code: str, now_ms: int) -> int:
-    """Make every tenant that is blocked for this reason due now; how many."""
+    """Make every tenant that is blocked for this reason due now; how many. They may be many: the sweep finds them."""
     return tx.do(
         """UPDATE tenants SET next_run_at_ms = :now_ms
            WHERE blocked_code = :code AND (lease_until_ms IS NULL OR lease_until_ms <= :now_ms)""",

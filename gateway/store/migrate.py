@@ -31,7 +31,7 @@ def pending(database: Database, folder: Path = FOLDER) -> list[str]:
     files = migration_files(folder)
     done = database.applied_migrations()
     refuse_unknown(done, files)
-    return [file.stem for file in files if file.stem not in done]
+    return [file.stem for file in files if file.stem not in done] + database.lacks_engine()
 
 
 def refuse_unknown(applied: list[str], files: list[Path]) -> None:

@@ -22,7 +22,8 @@ from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gateway.errors import DatabaseRefused, StorageUnavailable, TransactionLost
-from gateway.store.database import Row, run_after_commit
+from gateway.store import engine_schema
+from gateway.store.database import Row, Wakes, run_after_commit
 from gateway.store.portable import for_postgres, numbered
 from gateway.store.postgres_errors import NOT_REACHED, of_commit, translated
 from gateway.store.postgres_server import (
@@ -54,6 +55,7 @@ class PostgresTransaction:
         self._connection = connection
         self._cursor = connection.cursor(binary=True)
         self.committed_calls: list[Callable[[], None]] = []
+        self.wakes = Wakes()
         self._savepoints = 0
 
     def _execute(self, text: bytes, params: Any) -> RawCursor[tuple[Any, ...]]:
@@ -144,6 +146,7 @@ class PostgresDatabase:
         self._me = secrets.token_hex(8)
         self._seen_snapshot: str | None = None
         self.on_change: Callable[[], None] | None = None
+        self.last_words: Callable[[Wakes], str] | None = None
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
@@ -154,7 +157,7 @@ class PostgresDatabase:
         try:
             tx = PostgresTransaction(connection)
             yield tx
-            self._commit(connection)
+            self._commit(connection, tx.wakes)
         finally:
             roll_back(connection)
             pool.putconn(connection)
@@ -194,9 +197,14 @@ class PostgresDatabase:
                 return connection
         raise StorageUnavailable(NOT_REACHED)
 
-    def _commit(self, connection: Connection) -> None:
+    def _commit(self, connection: Connection, wakes: Wakes) -> None:
+        text = self._end_writing
+        if self.last_words is not None:
+            # Whoever is woken by jobs needs no other announcement.
+            words = self.last_words(wakes)
+            text = f"{words}; COMMIT".encode() if words else b"COMMIT"
         try:
-            cursor = connection.execute(self._end_writing)
+            cursor = connection.execute(text)
             while cursor.nextset():
                 pass
         except psycopg.Error as error:
@@ -253,6 +261,10 @@ class PostgresDatabase:
         with self.read() as tx:
             return applied_names(tx)
 
+    def lacks_engine(self) -> list[str]:
+        with self.read() as tx:
+            return engine_schema.missing(tx)
+
     def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:
         with self.transaction() as tx:
             tx.lock("migrations")
@@ -263,7 +275,8 @@ class PostgresDatabase:
             for name, sql in missing.items():
                 tx._say(for_postgres(sql))
                 tx.do("INSERT INTO schema_migrations VALUES (:name, :now_ms)", name=name, now_ms=self.now_ms())
-        return list(missing)
+            engine = engine_schema.apply(tx, tx._say, self.now_ms())
+        return [*missing, *engine]
 
     # --- who else is there -------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import file
-from gateway.store.database import IntegrityError, Row, run_after_commit
+from gateway.store.database import IntegrityError, Row, Wakes, run_after_commit
 from gateway.store.portable import for_sqlite
 
 BUSY, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN = 5, 13, 10, 8, 14
@@ -38,6 +38,7 @@ class SqliteTransaction:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.committed_calls: list[Callable[[], None]] = []
+        self.wakes = Wakes()
         self._savepoints = 0
 
     def _execute(self, sql: str, params: Any = ()) -> Any:
@@ -110,6 +111,7 @@ class SqliteDatabase:
     def __init__(self, path: str | Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self.path = Path(path)
         self.on_change: Callable[[], None] | None = None
+        self.last_words: Callable[[Wakes], str] | None = None
         self._busy_timeout_seconds = busy_timeout_seconds
         self._write_lock = threading.Lock()
         self._writer: Any = None
@@ -206,6 +208,9 @@ class SqliteDatabase:
             version = tx.run("SELECT sqlite_version()", [])[0][0]
             journal_mode = tx.run("PRAGMA journal_mode", [])[0][0]
         return f"SQLite {version}, journal mode {journal_mode}"
+
+    def lacks_engine(self) -> list[str]:
+        return []
 
     def applied_migrations(self) -> list[str]:
         with self.transaction():

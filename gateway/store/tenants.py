@@ -113,6 +113,7 @@ def change_mind(tx: Transaction, tenant_id: int, now_ms: int) -> None:
         id=tenant_id,
         now_ms=now_ms,
     )
+    tx.wakes.tenants[tenant_id] = now_ms
 
 
 def save_decision(

@@ -60,7 +60,8 @@ def make_front(with_worker: bool = True) -> Callable[..., Any]:
             gateway.scheduler.stop(SHUTDOWN_SECONDS - 2)
             gateway.close()
 
-        return create_front(parts, create_app(parts), gateway.scheduler.start if with_worker else None, stop)
+        starts = with_worker and not settings.has_jobs
+        return create_front(parts, create_app(parts), gateway.scheduler.start if starts else None, stop)
 
     try:
         return open_front()
