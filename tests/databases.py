@@ -108,7 +108,7 @@ def empty(name: str) -> None:
         )
         tables = connection.execute(
             "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
-            "AND relname <> 'schema_migrations'"
+            "AND relname NOT IN ('schema_migrations', 'engine_migrations')"
         ).fetchall()
         # Who refers to others goes first.
         ordered = sorted((row[0] for row in tables), key=lambda table: table in ("tenants", "attempts"))
