@@ -72,6 +72,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(f"Nothing may be skipped here, but these cannot run: {'; '.join(missing())}.")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Not at the interpreter's end: a worker of xdist does not come to that.
+    databases.LENT.drop_all()
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if failed := os.environ.get("FAILED_CHECKS"):
         terminalreporter.write_line(f"Failed before the tests, see above: {failed}.", red=True)

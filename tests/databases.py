@@ -6,7 +6,6 @@ Making a database costs a tenth of a second and emptying one a few milliseconds,
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 from collections.abc import Iterator
@@ -58,14 +57,25 @@ class Lent:
         name = f"ringfence_test_{os.getpid()}_{secrets.token_hex(3)}"
         with admin() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} SET search_path = public, pg_catalog").format(sql.Identifier(name))
+            )
         self.made.append(name)
         if len(self.made) == 1:
-            atexit.register(self.drop_all)
+            drop_abandoned()
+        with psycopg.connect(url_of(name), autocommit=True) as connection:
+            connection.execute(OWN_CLOCK)
         if migrated:
             database = PostgresDatabase(url_of(name))
             migrate(database)
             database.close()
         return name
+
+    def set_time(self, folder: Path, at_ms: int) -> None:
+        """What time it is in this folder's database from now on."""
+        with psycopg.connect(url_of(self.name_for(folder)), autocommit=True) as connection:
+            connection.execute("DELETE FROM public.test_time")
+            connection.execute("INSERT INTO public.test_time VALUES (%s)", [at_ms])
 
     def take_back(self) -> None:
         for name in self.by_folder.values():
@@ -90,13 +100,31 @@ class Lent:
         self.by_folder[folder.resolve()] = name
 
     def drop_all(self) -> None:
-        with admin() as connection:
-            for name in self.made:
-                statement = "DROP DATABASE IF EXISTS {} WITH (FORCE)"
-                connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        made, self.made = self.made, []
+        drop(made)
+
+
+def drop(names: list[str]) -> None:
+    with admin() as connection:
+        for name in names:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def drop_abandoned() -> None:
+    """Those of test processes of this machine that are gone."""
+    with admin() as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname ~ '^ringfence_test_[0-9]+_'"
+        ).fetchall()
+    drop([name for (name,) in rows if not Path(f"/proc/{name.split('_')[2]}").exists()])
 
 
 LENT = Lent()
+
+# Found before the server's own, so that a test can say what time it is there.
+OWN_CLOCK = """CREATE TABLE public.test_time (now_ms bigint);
+CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT coalesce(
+  (SELECT to_timestamp(now_ms / 1000.0) FROM public.test_time), pg_catalog.clock_timestamp()) $$"""
 
 
 def empty(name: str) -> None:

@@ -17,6 +17,7 @@ import time_machine
 
 from gateway.cli import main
 from gateway.settings.names import NAMES
+from tests import databases
 from tests.conftest import levels_now, put_back_levels
 from tests.stories.sandbox import ManualClock, Sandbox
 
@@ -38,12 +39,12 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(database_kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as the working folder, and nothing of the tester's own settings."""
     for name in (*NAMES, "DYNO"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/gateway.db")
+    monkeypatch.setenv("DATABASE_URL", databases.database_url(tmp_path))
     monkeypatch.setenv("GATEWAY_MODE", "sandbox")
     monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
@@ -77,9 +78,11 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], watch: Watch) -> Run:
+def run(place: Path, capsys: pytest.CaptureFixture[str], watch: Watch) -> Run:
     def run_command(*arguments: str) -> Result:
         capsys.readouterr()
+        if databases.is_postgres():
+            databases.LENT.set_time(place, watch.clock.at_ms)
         with time_machine.travel(watch.clock.at_ms / 1000, tick=False):
             status = main(arguments)
         printed = capsys.readouterr()

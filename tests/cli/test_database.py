@@ -20,6 +20,7 @@ from tests.stories.sandbox import Sandbox
 ROOT = Path(gateway.__file__).parents[1]
 
 
+@pytest.mark.sqlite_file
 def test_migrate_is_safe_to_repeat_and_says_what_it_did(run: Run) -> None:
     first, second = run("migrate", "--json").json[0], run("migrate", "--json").json[0]
 
@@ -43,6 +44,7 @@ def test_programs_that_start_together_on_a_new_path_all_find_one_database(place:
     assert sorted(file.name for file in place.iterdir()) == ["gateway.db"]
 
 
+@pytest.mark.sqlite_file
 def test_a_backup_holds_everything_and_the_gateway_goes_on(acme: Sandbox, run: Run, place: Path) -> None:
     result = run("backup", "copy.db", "--json")
     acme.deliver("checkout.completed", "bob")
@@ -56,6 +58,7 @@ def test_a_backup_holds_everything_and_the_gateway_goes_on(acme: Sandbox, run: R
     assert not list(place.glob("copy.db.*"))
 
 
+@pytest.mark.sqlite_file
 def test_a_backup_never_overwrites(acme: Sandbox, run: Run, place: Path) -> None:
     (place / "copy.db").write_text("precious")
 
@@ -72,6 +75,7 @@ def test_doctor_says_that_all_is_well(acme: Sandbox, run: Run) -> None:
     assert "1 active" in result.out
 
 
+@pytest.mark.sqlite_file
 def test_doctor_before_the_first_start_finds_no_fault(run: Run) -> None:
     result = run("doctor")
 
@@ -123,6 +127,7 @@ def test_doctor_warns_of_a_dotenv_that_others_can_read(run: Run, place: Path) ->
     assert "chmod 600" in run("doctor").out
 
 
+@pytest.mark.sqlite_file
 def test_doctor_of_a_damaged_database_says_so(run: Run, place: Path) -> None:
     (place / "gateway.db").write_bytes(b"x" * 9000)
 
@@ -148,6 +153,7 @@ def test_the_clock_moves_forward_and_says_how_far(sandbox: Sandbox, run: Run) ->
     assert 0 <= 129_600_000 - shown["ahead_ms"] < 60_000
 
 
+@pytest.mark.sqlite_file
 @pytest.mark.parametrize(
     ("text", "ms"), [("90s", 90_000), ("1.5h", 5_400_000), ("8d", 691_200_000), ("1d12h", 129_600_000)]
 )

@@ -16,6 +16,9 @@ from gateway.cli.events import COMMANDS as EVENTS
 from gateway.cli.tenants import COMMANDS as TENANTS
 from tests.cli.conftest import Run
 
+# How commands are named, explained and refused: no matter of the database.
+pytestmark = pytest.mark.sqlite_file
+
 ROOT = Path(gateway.__file__).parents[1]
 GROUPS = {"tenants": TENANTS, "events": EVENTS, "clock": CLOCK}
 ALL = [

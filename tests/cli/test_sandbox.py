@@ -17,6 +17,7 @@ import pytest
 
 import gateway
 from gateway.simulator.address import find_world, stop_world
+from tests import databases
 
 pytestmark = pytest.mark.chaos
 
@@ -39,6 +40,8 @@ class Place:
 
     def environment(self, **more: str) -> dict[str, str]:
         own = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT), "PORT": str(self.port)}
+        if databases.is_postgres():
+            own["DATABASE_URL"] = databases.database_url(self.folder)
         return {**own, "HOST": "127.0.0.1", **more}
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
