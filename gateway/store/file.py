@@ -86,15 +86,15 @@ def left_beside(path: Path) -> list[str]:
 
 def damaged(path: Path, beside: Sequence[str]) -> str:
     """What to do about a damaged file. beside: what lies beside it, which may be another file's."""
-    leftovers = (
+    advice = (
         f"Beside it lies {' and '.join(beside)}. If you have just put a backup there, that was left by the file "
         f"before it and has spoilt this one: stop every process, move everything named {path.name}* away, "
-        "copy the backup there once more, then start again. Otherwise: "
+        "copy the backup there once more, then start again. Otherwise put"
         if beside
-        else ""
+        else "Put"
     )
     return (
-        f"The database {path} is damaged, so nothing was started and nothing was changed. {leftovers}"
-        "Put the newest backup in its place (keep the damaged file), then start again: "
+        f"The database {path} is damaged, so nothing was started and nothing was changed. {advice} "
+        "the newest backup in its place (keep the damaged file), then start again: "
         "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
     )
