@@ -106,6 +106,7 @@ SCENARIOS: dict[str, list[tuple[int, str, dict[str, str]]]] = {
         (1, "subscription.created", {}),
         (2 * DAY_S, "checkout.async_payment_succeeded", {}),
         (1, "invoice.paid", {}),
+        (1, "subscription.active", {}),
     ],
     "async-payment-fails": [
         (0, "checkout.unpaid", {}),
