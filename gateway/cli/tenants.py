@@ -82,8 +82,12 @@ def cells(tenant: Tenant, line: Mapping[str, Any], now_ms: int) -> list[Any]:
 
 
 @click.command()
-def export() -> None:
-    """One JSON object a line for each tenant: key, state, number, ids, and the tags of all generations."""
+@as_json_option
+def export(as_json: bool) -> None:
+    """One JSON object a line for each tenant: key, state, number, ids, and the tags of all generations.
+
+    --json changes nothing, for it is JSON always.
+    """
     with opened() as session, session.database.read() as tx:
         for line in exported.lines(tx, session.rules):
             print_json(line)

@@ -43,6 +43,13 @@ def test_export_is_one_object_a_line_with_the_promised_fields(acme: Sandbox, run
     assert line == acme.export()
 
 
+def test_export_is_the_same_when_json_is_asked_for(acme: Sandbox, run: Run) -> None:
+    plain, asked = run("tenants", "export"), run("tenants", "export", "--json")
+
+    assert asked == plain
+    assert asked.status == 0
+
+
 def test_show_tells_the_story_newest_last_and_what_happens_next(acme: Sandbox, run: Run) -> None:
     number = acme.export()["phone_number"]
 
