@@ -68,9 +68,9 @@ def running_gateway(settings: Settings, environ: dict[str, str]) -> Iterator[sub
     from gateway.scheduler.lock import WorkerLock
     from gateway.web.server import refuse_taken
 
+    make_folder(settings.database.path)
     refuse_taken(settings.web.host, settings.web.port)
     var_dir = settings.database.var_dir
-    make_folder(settings.database.path)
     lock = WorkerLock(settings.database.path)
     is_alone = lock.take()
     lock.free()

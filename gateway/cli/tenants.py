@@ -34,6 +34,8 @@ COMMANDS = {
     "adopt": (f"{ACTIONS}:adopt", "Take over a number that is in the Twilio account already."),
 }
 
+NOBODY = "No tenants. Add one (python -m gateway tenants add KEY --reason …), or send a signup."
+NOBODY_LIKE_THAT = "No tenant is like that."
 STATES = click.Choice([str(each) for each in State])
 BLOCKS = click.Choice(["any", *(str(each) for each in Blocked)])
 
@@ -63,7 +65,7 @@ def list_tenants(only_state: str | None, blocked: str | None, contains: str | No
     print_table(
         ["tenant", "state", "number", "blocked", "next", "why"],
         [cells(tenant, line, now_ms) for tenant, line in zip(found, lines, strict=False)],
-        empty="No tenants. Add one (python -m gateway tenants add KEY --reason …), or send a signup.",
+        empty=NOBODY_LIKE_THAT if any(filters.values()) else NOBODY,
     )
     if len(found) > limit:
         click.echo(f"… and more: --limit, --state or --contains. This shows {limit}.")

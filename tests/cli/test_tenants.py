@@ -33,6 +33,14 @@ def test_the_list_can_be_narrowed(acme: Sandbox, run: Run) -> None:
     assert run("tenants", "list", "--blocked", "any", "--json").json == []
 
 
+def test_a_list_that_is_narrowed_to_nobody_does_not_say_that_there_is_nobody(acme: Sandbox, run: Run) -> None:
+    assert run("tenants", "list", "--blocked", "any").out == "No tenant is like that.\n"
+
+
+def test_an_empty_list_says_how_tenants_come_to_be(sandbox: Sandbox, run: Run) -> None:
+    assert "python -m gateway tenants add" in run("tenants", "list").out
+
+
 def test_export_is_one_object_a_line_with_the_promised_fields(acme: Sandbox, run: Run) -> None:
     result = run("tenants", "export")
 

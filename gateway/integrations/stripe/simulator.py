@@ -127,6 +127,14 @@ class SignedEvent:
     headers: dict[str, str]
 
 
+def our_name(name: str) -> str:
+    """The name of an event in `TYPES`, by that or by Stripe's own. Raises ValueError for one that does not exist."""
+    ours = name if name in TYPES else _NAMES.get(name)
+    if ours is None:
+        raise ValueError(f"no event {name!r}; known: {', '.join(TYPES)}")
+    return ours
+
+
 def sign(body: bytes, secrets: Iterable[str], timestamp_s: int) -> str:
     """The `Stripe-Signature` header: one v1 for each secret, as while a secret is being rolled."""
     signed = f"{timestamp_s}.".encode() + body
@@ -208,10 +216,8 @@ class Life:
         overrides: dotted path -> value, into `data.object`, or into the envelope when it begins with `event.`.
         Raises ValueError for a name or path that does not exist.
         """
-        name = name if name in TYPES else _NAMES.get(name, name)
-        kind = TYPES.get(name)
-        if kind is None:
-            raise ValueError(f"no event {name!r}; known: {', '.join(TYPES)}")
+        name = our_name(name)
+        kind = TYPES[name]
         at_s = at_ms // 1000
         changes = dict(overrides or {})
         before = subscription(self) if self.round else None
