@@ -249,5 +249,10 @@ class Context:
         return Deadline(self.parts.clock.monotonic() + seconds, self.now_ms() + self.rules.provider_timeout_ms)
 
 
+def ambiguous(message: str) -> Outcome:
+    """Only a person can say whose this is. Everything stays as it is until a look shows otherwise."""
+    return Outcome("ambiguous", {"why": message}, halt=Halt(Blocked.AMBIGUOUS, message))
+
+
 def no(step: Step) -> Holding:
     return Holding(step, Held.NO)
