@@ -150,15 +150,13 @@ def test_set_changes_an_option_and_unblocks(sandbox: Sandbox, run: Run) -> None:
     assert sandbox.export()["phone_number"].startswith("+1406")
 
 
-@pytest.mark.parametrize(
-    ("option", "status"), [("area_code", 2), ("=1", 2), ("colour=red", 1), ("area_code=x", 1)], ids=str
-)
-def test_an_option_that_makes_no_sense_changes_nothing(acme: Sandbox, run: Run, option: str, status: int) -> None:
+@pytest.mark.parametrize("option", ["area_code", "=1", "colour=red", "area_code=x"])
+def test_an_option_that_makes_no_sense_is_wrong_use_and_changes_nothing(acme: Sandbox, run: Run, option: str) -> None:
     before = acme.tenant()
 
     result = run("tenants", "set", "acme", option, "--reason", "test")
 
-    assert result.status == status
+    assert result.status == 2
     assert acme.tenant() == before
 
 
