@@ -129,6 +129,10 @@ class OperatorError(GatewayError):
     """An operator's wish that cannot be carried out; the message says what can be done instead."""
 
 
+class WrongUse(OperatorError):
+    """A wish that makes no sense whatever the state of things: an illegal key, an unknown option."""
+
+
 class ProviderError(GatewayError):
     """An answer, or none, from Twilio, Vapi or Stripe. Holds named fields only, never a body.
 

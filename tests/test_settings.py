@@ -152,6 +152,7 @@ def test_live_takes_an_api_key_instead_of_the_auth_token() -> None:
         pytest.param({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL", "DEBUG", id="log level"),
         pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT", "json or text", id="log format"),
         pytest.param({"SUSPENDED_MESSAGE": "a\nb"}, "SUSPENDED_MESSAGE", "line break", id="line break"),
+        pytest.param({"SUSPENDED_MESSAGE": "a" * 4001}, "SUSPENDED_MESSAGE", "at most 4,000", id="too long to say"),
         pytest.param({"DYNO": "web.1"}, "DATABASE_URL", "ALLOW_EPHEMERAL_SQLITE", id="disk that vanishes"),
         pytest.param({"TWILIO_COMPLIANCE_FILE": "/nowhere.toml"}, "TWILIO_COMPLIANCE_FILE", "read", id="no file"),
     ],
@@ -161,6 +162,10 @@ def test_a_wrong_value_is_named_with_what_is_expected(changes: dict[str, str], n
 
     assert names(found) == [name]
     assert says in found[0]
+
+
+def test_what_callers_hear_may_be_as_long_as_vapi_takes() -> None:
+    assert len(load({"SUSPENDED_MESSAGE": "é" * 4000}).signup.suspended_message) == 4000
 
 
 def test_faults_come_all_at_once_in_the_order_of_the_documentation() -> None:

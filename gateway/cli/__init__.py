@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from gateway.errors import GatewayError, OtherInstallation, SettingsError
+from gateway.errors import GatewayError, OtherInstallation, SettingsError, WrongUse
 
 FAILED, WRONG_USE = 1, 2
 Entry = tuple[str, str]
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except SettingsError as error:
         return complain_about_settings(error)
-    except OtherInstallation as error:
+    except (OtherInstallation, WrongUse) as error:
         say_wrong(str(error))
         return WRONG_USE
     except GatewayError as error:

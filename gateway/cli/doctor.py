@@ -21,6 +21,8 @@ from gateway.settings.text import is_loopback, split_url
 from gateway.store import conflicts, file, inbox, installation, providers, rejections, tenants
 from gateway.store.database import Database
 from gateway.store.engines import NOT_LASTING, database_of
+from gateway.store.inbox import InboxRow
+from gateway.store.rejections import Rejection
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 LATE_MS = 60_000
@@ -173,10 +175,10 @@ def about_clock(session: Opened) -> Iterator[Finding]:
     with session.database.read() as tx:
         offset_ms = installation.clock_offset_ms(tx)
         recent = [
-            rejection.skew_ms
+            rejection.skew_ms or 0
             for source in ("stripe", "standard")
             for rejection in rejections.of_source(tx, source)
-            if rejection.skew_ms is not None and rejection.at_ms > session.now_ms() - RECENT_MS
+            if is_genuine(rejection) and rejection.at_ms > session.now_ms() - RECENT_MS
         ]
     if offset_ms:
         yield Finding("clock", None, f"The sandbox's clock is {display.duration(offset_ms)} ahead.")
@@ -185,6 +187,11 @@ def about_clock(session: Opened) -> Iterator[Finding]:
         yield Finding(
             "clock", False, f"{len(recent)} signatures were off by about {skew}: is this machine's clock right?"
         )
+
+
+def is_genuine(rejection: Rejection) -> bool:
+    """Whether its sender had the secret. Anybody can send a wrong time with a wrong signature."""
+    return rejection.code == "timestamp_out_of_tolerance"
 
 
 def about_worker(session: Opened) -> Iterator[Finding]:
@@ -203,15 +210,27 @@ def about_inbox(session: Opened) -> Iterator[Finding]:
     with session.database.read() as tx:
         backlog = inbox.backlog(tx)
         unread = conflicts.count_unread(tx)
+        parked, newest = inbox.parked(tx)
     oldest_ms = backlog.oldest_received_at_ms
     is_late = oldest_ms is not None and session.now_ms() - oldest_ms > LATE_MS
     says = f"{backlog.new} new, {backlog.waiting} waiting for a link or a time"
     if is_late:
         says += ". The oldest new one is over a minute old: is a worker running?"
     yield Finding("events", not is_late, says)
+    if newest is not None:
+        yield Finding("parked events", False, about_parked(parked, newest))
     if unread:
         says = f"{unread} events contradict stored ones; see: python -m gateway events list --conflicts"
         yield Finding("events", False, says)
+
+
+def about_parked(count: int, newest: InboxRow) -> str:
+    what = "1 event failed and is parked" if count == 1 else f"{count} events failed and are parked"
+    which = f"{newest.id}, a {newest.type} of {newest.source}, {display.moment(newest.received_at_ms)} UTC"
+    return (
+        f"{what}; the newest is {which}. {newest.reason} Mend the cause, then: "
+        f"python -m gateway events replay {newest.id} --reason …; all: python -m gateway events list --status failed"
+    )
 
 
 def about_tenants(session: Opened) -> Iterator[Finding]:

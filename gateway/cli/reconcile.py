@@ -42,7 +42,8 @@ def tell(report: Report, apply: bool, as_json: bool) -> None:
     print_table(
         ["what", "tenant", "explained"],
         [[drift.code, drift.tenant_key, drift.message] for drift in report.drifts],
-        empty=f"{report.compared} tenants compared: everything is as we believe.",
+        empty=f"{report.compared} {'tenant' if report.compared == 1 else 'tenants'} compared: "
+        "everything is as we believe.",
     )
     if report.drifts and not apply:
         click.echo("Nothing was changed. With --apply, imports and assignments are mended; money is only reported.")

@@ -70,9 +70,9 @@ def running_gateway(settings: Settings, environ: dict[str, str]) -> Iterator[sub
     from gateway.store.engines import database_of
     from gateway.web.server import refuse_taken
 
+    make_folder(settings.database.path)
     refuse_taken(settings.web.host, settings.web.port)
     var_dir = settings.database.var_dir
-    make_folder(settings.database.path)
     # Nobody has to know of `migrate` to try it out.
     bring_up_to_date(settings)
     database = database_of(settings.database)

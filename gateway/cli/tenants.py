@@ -34,6 +34,8 @@ COMMANDS = {
     "adopt": (f"{ACTIONS}:adopt", "Take over a number that is in the Twilio account already."),
 }
 
+NOBODY = "No tenants. Add one (python -m gateway tenants add KEY --reason …), or send a signup."
+NOBODY_LIKE_THAT = "No tenant is like that."
 STATES = click.Choice([str(each) for each in State])
 BLOCKS = click.Choice(["any", *(str(each) for each in Blocked)])
 
@@ -63,7 +65,7 @@ def list_tenants(only_state: str | None, blocked: str | None, contains: str | No
     print_table(
         ["tenant", "state", "number", "blocked", "next", "why"],
         [cells(tenant, line, now_ms) for tenant, line in zip(found, lines, strict=False)],
-        empty="No tenants. Add one (python -m gateway tenants add KEY --reason …), or send a signup.",
+        empty=NOBODY_LIKE_THAT if any(filters.values()) else NOBODY,
     )
     if len(found) > limit:
         click.echo(f"… and more: --limit, --state or --contains. This shows {limit}.")
@@ -82,8 +84,12 @@ def cells(tenant: Tenant, line: Mapping[str, Any], now_ms: int) -> list[Any]:
 
 
 @click.command()
-def export() -> None:
-    """One JSON object a line for each tenant: key, state, number, ids, and the tags of all generations."""
+@as_json_option
+def export(as_json: bool) -> None:
+    """One JSON object a line for each tenant: key, state, number, ids, and the tags of all generations.
+
+    --json changes nothing, for it is JSON always.
+    """
     with opened() as session, session.database.read() as tx:
         for line in exported.lines(tx, session.rules):
             print_json(line)

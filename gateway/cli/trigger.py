@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -43,12 +43,26 @@ def trigger(
     if (name is None) == (scenario is None):
         raise click.UsageError("Say either the NAME of an event, such as checkout.completed, or --scenario NAME.")
     overrides = read_changes(changes)
+    story = story_of(name, scenario)
     with opened() as session:
         stage = Stage(session, tenant, url, as_json)
         if name is not None:
             stage.send(name, overrides)
         else:
-            stage.play(str(scenario), overrides)
+            stage.play(story, overrides)
+
+
+def story_of(name: str | None, scenario: str | None) -> list[tuple[int, str, dict[str, str]]]:
+    """The events of a story, or nothing for one event that exists. Raises UsageError for what does not."""
+    from gateway.simulator import billing
+
+    try:
+        if name is None:
+            return billing.scenario(str(scenario))
+        billing.check_name(name)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return []
 
 
 def read_changes(changes: tuple[str, ...]) -> dict[str, Any]:
@@ -101,14 +115,8 @@ class Stage:
             raise click.ClickException(f"The gateway answered {status} ({code}) to {delivery['type']}.")
         self._tell(delivery, answer)
 
-    def play(self, scenario: str, overrides: Mapping[str, Any]) -> None:
+    def play(self, story: Sequence[tuple[int, str, dict[str, str]]], overrides: Mapping[str, Any]) -> None:
         """A whole story: between its events the clock moves, and the tenant comes to rest."""
-        from gateway.simulator.billing import scenario as story_of
-
-        try:
-            story = story_of(scenario)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
         for number, (pause_seconds, name, changes) in enumerate(story):
             if number:
                 self._wait_for_rest()

@@ -97,13 +97,6 @@ def hear(record: Subscription | None, news: News, stored_at_ms: int, linked_by: 
     return hear_end(record, news)
 
 
-def was_told_late(record: Subscription, by_ms: int) -> bool:
-    """Whether any of its news reached us this long after it happened: held up on the way, or told again."""
-    told: list[StatusNews | Money] = [*record.statuses]
-    told += [word for word in (record.paid, record.failed) if word is not None]
-    return any(word.stored_at_ms - word.occurred_at_ms >= by_ms for word in told)
-
-
 def is_known(status: str) -> bool:
     """Whether we know what this status means; the sender may invent new ones (stripe-python 16.1.0, open enum)."""
     return status in PRECEDENCE

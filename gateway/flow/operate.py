@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.domain import keys, options
 from gateway.domain.model import Blocked, Decision, Held, Hold, Holding, IntentStatus, State, Step, Tenant
 from gateway.domain.rules import Rules
-from gateway.errors import OperatorError, OptionsInvalid
+from gateway.errors import OperatorError, OptionsInvalid, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
 from gateway.ports import OwnedNumber
 from gateway.steps.context import StepParts, in_flight
@@ -45,7 +45,7 @@ def add(
 ) -> Tenant:
     """A tenant made by hand, with an active record of its own. Safe to repeat: then only the options are set."""
     if not keys.is_legal(tenant_key):
-        raise OperatorError(f"{tenant_key!r} is no legal key: 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit.")
+        raise WrongUse(f"{tenant_key!r} is no legal key: 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit.")
     check_options(wishes, rules)
     tenant = find_or_create(tx, tenant_key, now_ms)
     subscriptions.ensure_manual(tx, tenant.id, tenant.tenant_key, now_ms)
@@ -72,11 +72,11 @@ def set_options(
 def check_options(wishes: dict[str, str], rules: Rules) -> None:
     unknown = sorted(set(wishes) - set(options.NAMES))
     if unknown:
-        raise OperatorError(f"Unknown option {', '.join(unknown)}. There are: {', '.join(options.NAMES)}.")
+        raise WrongUse(f"Unknown option {', '.join(unknown)}. There are: {', '.join(options.NAMES)}.")
     try:
         options.parse(wishes, rules)
     except OptionsInvalid as error:
-        raise OperatorError(f"Nothing was changed: {error}") from error
+        raise WrongUse(f"Nothing was changed: {error}") from error
 
 
 def hold(tx: Transaction, tenant_key: str, wish: Hold | None, rules: Rules, operator: Operator, now_ms: int) -> Tenant:
@@ -108,7 +108,7 @@ def retry(tx: Transaction, tenant_key: str, rules: Rules, operator: Operator, no
 def retry_blocked(tx: Transaction, code: str, rules: Rules, operator: Operator, now_ms: int) -> list[Tenant]:
     """Try again every tenant that is blocked for one reason."""
     if code not in set(Blocked):
-        raise OperatorError(f"Unknown reason {code}. There are: {', '.join(Blocked)}.")
+        raise WrongUse(f"Unknown reason {code}. There are: {', '.join(Blocked)}.")
     blocked = tenants.list_page(tx, blocked=code, limit=1_000_000)
     return [retry(tx, tenant.tenant_key, rules, operator, now_ms) for tenant in blocked]
 
@@ -138,7 +138,7 @@ def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator) -> Te
     asked.
     """
     if not keys.is_legal(tenant_key):
-        raise OperatorError(f"{tenant_key!r} is no legal key.")
+        raise WrongUse(f"{tenant_key!r} is no legal key.")
     there = fetch(parts, sid)
     if there is None:
         raise OperatorError(f"There is no number {sid} in the Twilio account. Nothing was changed.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.flow.advance import Claim, claim_tenant, claim_turn
 from gateway.flow.apply import Applied, ApplyParts, apply_new
+from gateway.flow.aside import AppliedEvent
 from gateway.steps.context import StepParts
 from gateway.store import inbox, leases
 from gateway.store.database import Database, Transaction, in_transaction
@@ -63,6 +64,12 @@ def claim(steps: StepParts, owner: str, tenant_id: int) -> Claim | None:
 
 def tell(applied: Applied) -> None:
     for event in applied.events:
-        fields = {"tenant": event.tenant_key, "source": event.source, "event_id": event.event_id, "type": event.type,
-                  "outcome": event.status, "reason": event.reason}  # fmt: skip
-        log.info("event.applied", extra={"fields": {name: value for name, value in fields.items() if value}})
+        tell_one(event)
+
+
+def tell_one(event: AppliedEvent) -> None:
+    """What became of an event. One that is parked needs a person: nothing looks at it again by itself."""
+    fields = {"tenant": event.tenant_key, "source": event.source, "event_id": event.event_id, "type": event.type,
+              "outcome": event.status, "reason": event.reason}  # fmt: skip
+    level, name = (logging.ERROR, "event.parked") if event.status == "failed" else (logging.INFO, "event.applied")
+    log.log(level, name, extra={"fields": {field: value for field, value in fields.items() if value}})

@@ -50,7 +50,7 @@ class WorkerLock:
     """`<database>.lock`, held for life. Never the database file itself."""
 
     def __init__(self, database_path: Path) -> None:
-        self.path = Path(f"{database_path}.lock")
+        self.path = Path(f"{database_path.resolve()}.lock")
         self._handle: int | None = None
 
     def take(self) -> bool:

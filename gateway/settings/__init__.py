@@ -59,6 +59,8 @@ __all__ = [
 ]
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+# `SayPhoneNumberHookAction.exact` in Vapi's OpenAPI document, read 2026-11-22.
+MOST_SPOKEN_CHARACTERS = 4000
 SUSPENDED_MESSAGE = "Hello. This number is not in service at the moment. Please try again later. Goodbye."
 
 # The pretend world takes these and no real service does; `gateway/simulator/defaults.py` has the same.
@@ -304,10 +306,14 @@ def read_vapi(reader: Reader, mode: str) -> VapiSettings:
 
 
 def read_signup(reader: Reader) -> SignupSettings:
+    message, most = reader.text("SUSPENDED_MESSAGE", SUSPENDED_MESSAGE), MOST_SPOKEN_CHARACTERS
+    if len(message) > most:
+        said = f"is {len(message):,} characters long: expected at most {most:,}, as Vapi takes no more."
+        reader.fault("SUSPENDED_MESSAGE", said)
     return SignupSettings(
         default_country=reader.matching("DEFAULT_COUNTRY", r"[A-Z]{2}", "two capital letters such as US", "US"),
         default_number_type=reader.choice("DEFAULT_NUMBER_TYPE", NUMBER_TYPES, "local"),
-        suspended_message=reader.text("SUSPENDED_MESSAGE", SUSPENDED_MESSAGE),
+        suspended_message=message,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.integrations.stripe.simulator import SCENARIOS, Life, SignedEvent, deliver
+from gateway.integrations.stripe.simulator import SCENARIOS, Life, SignedEvent, deliver, our_name
 from gateway.integrations.stripe.simulator_shapes import subscription
 from gateway.simulator.tables import Record, Tables
 
@@ -153,6 +153,11 @@ def scenario(name: str) -> list[tuple[int, str, dict[str, str]]]:
     if name not in SCENARIOS:
         raise ValueError(f"no scenario {name!r}; known: {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for an event that does not exist."""
+    our_name(name)
 
 
 def _matches(thing: Record, params: Mapping[str, str]) -> bool:

@@ -12,20 +12,17 @@ from dataclasses import replace
 from gateway.domain import keys
 from gateway.domain.model import Blocked, Held, Holding, Intent, IntentStatus, Step, Wanted
 from gateway.domain.retry import asked_pause_ms
-from gateway.domain.subscriptions import was_told_late
 from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
-from gateway.steps import release_number
+from gateway.steps import former_names, release_number
 from gateway.steps.choose_number import choose, options_of, require_assistant
-from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
+from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
 from gateway.steps.purchase_caps import check_purchase_caps, keep_waiting_for_cap
-from gateway.store import attempts, intents, ledger, subscriptions
+from gateway.store import attempts, intents, ledger
 from gateway.store.attempts import Attempt
 from gateway.store.database import Transaction
 
 BUY = "buy"
-# As long as `flow/apply.py` waits for a name.
-FORMER_NAME_MS = 60_000
 BLOCKED_BY_REFUSAL = {
     "credentials": Blocked.PROVIDER_CREDENTIALS,
     "address": Blocked.NEEDS_ADDRESS,
@@ -69,44 +66,20 @@ def look(ctx: Context) -> Outcome:
 
 def look_first(ctx: Context, intent: Intent) -> Outcome | None:
     """Directly before a first POST: is anything under our tag, is the number anybody's already? None: send it."""
-    tagged = find_by_tag(ctx, ctx.tag)
+    tagged = former_names.find_by_tag(ctx, ctx.tag)
     if len(tagged) > 1:
         return several_under_our_tag(ctx, intent, tagged)
     if tagged:
         return adopt(ctx, intent, tagged[0], "found under our tag before buying")
+    forgotten = former_names.look(ctx)
+    if forgotten is not None:
+        return forgotten
     there = ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.find_by_number(intent.number, deadline))
     if there is None:
-        return under_a_former_name(ctx)
+        return None
     if there.tag == ctx.tag:
         return adopt(ctx, intent, there, "found by its number before buying")
     return refuse(ctx, intent, "it is in the Twilio account already, under another name", Blocked.NUMBER_TAKEN, [])
-
-
-def under_a_former_name(ctx: Context) -> Outcome | None:
-    """A tenant that nobody names for a minute is named after its subscription, and its number too.
-
-    A backup put back forgets that; when the same events come again and the key is known this time, the number is there
-    under the other name. News of this very minute cannot be such a repetition, so a fresh signup costs no look.
-    """
-    records = ctx.read(lambda tx: subscriptions.records_of(tx, ctx.tenant.id))
-    late = [record for record in records if record.issued and was_told_late(record, FORMER_NAME_MS)]
-    for record in late:
-        if record.subscription_id == ctx.tenant.tenant_key:
-            continue
-        tag = keys.tag(ctx.rules.env, record.subscription_id, ctx.tenant.generation)
-        found = find_by_tag(ctx, tag)
-        if found:
-            return ambiguous(
-                ctx,
-                f"{found[0].number} is in the Twilio account under the name {tag}: {ctx.tenant.tenant_key} bought it "
-                f"when it was still called {record.subscription_id}. Nothing more was bought. Set its friendly name "
-                f"and the name of its Vapi entry to {ctx.tag}, then: {ctx.retry_command}",
-            )
-    return None
-
-
-def find_by_tag(ctx: Context, tag: str) -> list[OwnedNumber]:
-    return ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.find_by_tag(tag, deadline))
 
 
 def send(ctx: Context, intent: Intent) -> Outcome:
@@ -189,7 +162,6 @@ def prove(ctx: Context, intent: Intent) -> Outcome:
         return refuse(ctx, intent, "another tenant's tag is on it", Blocked.NUMBER_TAKEN, [])
     if there is not None:
         return ambiguous(
-            ctx,
             f"{intent.number} is in the Twilio account under a name that is not ours, after a purchase in doubt. "
             "Nothing more was bought. Set its friendly name "
             f"to {ctx.tag} if it is this tenant's, else rename or release it at Twilio; "
@@ -261,7 +233,6 @@ def confirm_owned(ctx: Context, intent: Intent) -> Outcome:
         return Outcome("already_gone", store=lambda tx, now_ms: release_number.put_releasing(ctx, tx, now_ms))
     what = "is gone from the Twilio account" if there is None else f"is there under another name ({there.tag!r})"
     return ambiguous(
-        ctx,
         f"{intent.number} of {ctx.tenant.tenant_key} {what}. Nothing was bought in its place. "
         "Put it right at Twilio, then: "
         f"{ctx.retry_command}",
@@ -291,7 +262,6 @@ def adopt(ctx: Context, intent: Intent, there: OwnedNumber, why: str, posts: lis
     taken = ctx.read(lambda tx: intents.other_owner(tx, there.number, ctx.tenant.id))
     if taken is not None:
         return ambiguous(
-            ctx,
             f"{there.number} bears the tag of {ctx.tenant.tenant_key}, yet another tenant is committed to it. "
             "Nothing was bought. Compare both tenants with Twilio, then retry.",
         )
@@ -349,18 +319,12 @@ def drop(ctx: Context, intent: Intent, posts: list[Attempt]) -> Outcome:
 def several_under_our_tag(ctx: Context, intent: Intent, tagged: list[OwnedNumber]) -> Outcome:
     numbers = ", ".join(found.number for found in tagged)
     outcome = ambiguous(
-        ctx,
         f"{ctx.tenant.tenant_key} has {len(tagged)} numbers at Twilio under its tag: {numbers}. "
         "Nothing more was bought. Release or rename all but one at Twilio, then: "
         f"{ctx.retry_command}",
     )
     # Something is held, we cannot say what: whatever is wanted next, it is looked at first.
     return replace(outcome, store=lambda tx, now_ms: put_maybe(ctx, tx, intent, now_ms))
-
-
-def ambiguous(ctx: Context, message: str) -> Outcome:
-    """Only a person can say whose this is. Everything stays as it is until a look shows otherwise."""
-    return Outcome("ambiguous", {"why": message}, halt=Halt(Blocked.AMBIGUOUS, message))
 
 
 def halt_for(ctx: Context, error: Refused) -> Halt:

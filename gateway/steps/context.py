@@ -271,5 +271,10 @@ class Context:
             )
 
 
+def ambiguous(message: str) -> Outcome:
+    """Only a person can say whose this is. Everything stays as it is until a look shows otherwise."""
+    return Outcome("ambiguous", {"why": message}, halt=Halt(Blocked.AMBIGUOUS, message))
+
+
 def no(step: Step) -> Holding:
     return Holding(step, Held.NO)

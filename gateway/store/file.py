@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.errors import SettingsError
+from gateway.errors import DatabaseRefused, SettingsError
 
 
 def size_of(path: Path) -> int | None:
@@ -21,6 +21,15 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file this is, whatever it is called; None when there is none, or it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def make_folder(path: Path) -> None:
@@ -52,9 +61,12 @@ def put_in_place(path: Path, make: Callable[[Path], None]) -> None:
     """Have a new file made under another name, and linked to `path` once it holds something.
 
     So whoever finds an empty file there knows that it was cut off, even while several processes start at once.
-    Safe in several processes: the first one's file stays.
+    Safe in several processes: the first one's file stays. Raises DatabaseRefused where newer commits of a file that
+    is gone lie beside it: the engine would take them for the new file's, and throw them away.
     """
     place = path.resolve()
+    if beside := left_beside(path):
+        raise DatabaseRefused(orphaned(path, beside))
     new = place.with_name(f"{place.name}.new-{secrets.token_hex(4)}")
     try:
         make(new)
@@ -68,6 +80,21 @@ def put_in_place(path: Path, make: Callable[[Path], None]) -> None:
     finally:
         with suppress(OSError):
             new.unlink()
+
+
+def orphaned(path: Path, beside: Sequence[str]) -> str:
+    return (
+        f"The database {path} is missing, and {' and '.join(beside)} of it, with its newest commits, lies there. "
+        "Nothing was started and nothing was changed. Put the file back where it was, beside that. If it is lost: "
+        f"move everything named {path.name}* away, put the newest backup there, and start again. See docs/runbook.md."
+    )
+
+
+def replaced(path: Path) -> str:
+    return (
+        f"The database file {path} was moved or replaced while this process had it open, so nothing more is stored. "
+        "Put the very same file back, or stop every process, put the right file there, and start again."
+    )
 
 
 def emptied(path: Path) -> str:
@@ -86,15 +113,15 @@ def left_beside(path: Path) -> list[str]:
 
 def damaged(path: Path, beside: Sequence[str]) -> str:
     """What to do about a damaged file. beside: what lies beside it, which may be another file's."""
-    leftovers = (
+    advice = (
         f"Beside it lies {' and '.join(beside)}. If you have just put a backup there, that was left by the file "
         f"before it and has spoilt this one: stop every process, move everything named {path.name}* away, "
-        "copy the backup there once more, then start again. Otherwise: "
+        "copy the backup there once more, then start again. Otherwise put"
         if beside
-        else ""
+        else "Put"
     )
     return (
-        f"The database {path} is damaged, so nothing was started and nothing was changed. {leftovers}"
-        "Put the newest backup in its place (keep the damaged file), then start again: "
+        f"The database {path} is damaged, so nothing was started and nothing was changed. {advice} "
+        "the newest backup in its place (keep the damaged file), then start again: "
         "numbers bought since that backup are found at Twilio by their tags, not bought again. See docs/runbook.md."
     )

@@ -17,8 +17,9 @@ class ClockGate:
     """For sandbox and tests. In live mode nothing moves the clock, and `OPEN_GATE` costs nothing."""
 
     def __init__(self, database_path: Path) -> None:
-        self._turnstile = Path(f"{database_path}.turnstile")
-        self._room = Path(f"{database_path}.room")
+        place = database_path.resolve()
+        self._turnstile = Path(f"{place}.turnstile")
+        self._room = Path(f"{place}.room")
 
     @contextmanager
     def call_open(self) -> Iterator[None]:

@@ -253,6 +253,13 @@ def backlog(tx: Transaction) -> Backlog:
     )
 
 
+def parked(tx: Transaction) -> tuple[int, InboxRow | None]:
+    """How many events failed too often and are not tried again by themselves, and the newest of them."""
+    count = tx.one("SELECT count(*) AS n FROM inbox WHERE status = 'failed'") or {"n": 0}
+    newest = list_events(tx, status="failed", limit=1)
+    return count["n"], newest[0] if newest else None
+
+
 def expire_bodies(tx: Transaction, received_before_ms: int, limit: int) -> int:
     """Forget the bodies of applied and ignored events from before then, `limit` at a time; how many. Ids stay."""
     return tx.do(

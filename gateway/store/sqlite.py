@@ -23,10 +23,8 @@ from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import file
 from gateway.store.database import IntegrityError, Row, Wakes, run_after_commit
 from gateway.store.portable import for_sqlite
+from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY
 
-BUSY, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN = 5, 13, 10, 8, 14
-LOCKED = 6
-CORRUPT, NOT_A_DATABASE = 11, 26
 BUSY_TIMEOUT_SECONDS = 5.0
 JOURNAL_PAUSE_SECONDS = 0.05
 MIGRATION_SET = "gateway"
@@ -121,7 +119,8 @@ class SqliteDatabase:
         self._data_version: int | None = None
         # Rises when every connection is to be opened anew.
         self._era = 0
-        self._was_open = False
+        # Which file it is, once one was opened: another one under its name is not ours.
+        self._identity: tuple[int, int] | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
@@ -132,6 +131,7 @@ class SqliteDatabase:
         try:
             if self._writer is None:
                 self._writer = self.connect()
+            self._refuse_another()
             tx = SqliteTransaction(self._writer)
             with translated_errors(self.path), self._let_go_of_what_stays_shut(), writing(self._writer):
                 yield tx
@@ -264,7 +264,9 @@ class SqliteDatabase:
     def connect(self) -> Any:
         """A new connection with every pragma set. The first one makes the file if there is none."""
         with translated_errors(self.path):
-            if file.size_of(self.path) is None and not self._was_open:
+            if self._identity is not None:
+                self._refuse_another()
+            elif file.size_of(self.path) is None:
                 file.put_in_place(self.path, write_first_page)
             connection = self._open("rw")
             try:
@@ -272,8 +274,13 @@ class SqliteDatabase:
             except BaseException:
                 connection.close()
                 raise
-        self._was_open = True
+        self._identity = self._identity or file.identity_of(self.path)
         return connection
+
+    def _refuse_another(self) -> None:
+        """What is written to a file that was moved away is lost to whoever starts next."""
+        if file.identity_of(self.path) != self._identity:
+            raise StorageUnavailable(file.replaced(self.path))
 
     def _open(self, mode: str) -> Any:
         if file.size_of(self.path) == 0:
@@ -362,7 +369,7 @@ def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterat
             raise DatabaseRefused(
                 f"The folder {path.parent} of the database does not exist. Create it, or correct DATABASE_URL."
             ) from error
-        if code in (BUSY, LOCKED, FULL, IO_ERROR, READ_ONLY, CANNOT_OPEN):
+        if code in CANNOT_STORE:
             raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
         raise
 
@@ -370,16 +377,6 @@ def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterat
 def error_code(error: Exception) -> int:
     """The engine's primary code; 0 where it gave none."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-CANNOT_STORE = {
-    BUSY: "it is locked by another process",
-    LOCKED: "a table is locked",
-    FULL: "the disk is full",
-    IO_ERROR: "the disk reports an I/O error",
-    READ_ONLY: "the file is read-only",
-    CANNOT_OPEN: "the file cannot be opened",
-}
 
 
 def script(sql: str) -> Callable[[Any], None]:

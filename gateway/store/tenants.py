@@ -133,6 +133,16 @@ def save_decision(
     )
 
 
+def set_generation(tx: Transaction, tenant_id: int, generation: int, now_ms: int) -> None:
+    """Follow a number that bears a later generation than we know of."""
+    tx.do(
+        "UPDATE tenants SET generation = :generation, updated_at_ms = :now_ms WHERE id = :id",
+        id=tenant_id,
+        generation=generation,
+        now_ms=now_ms,
+    )
+
+
 def set_hold(tx: Transaction, tenant_id: int, hold: Hold | None, now_ms: int) -> None:
     """Set or lift an operator's hold."""
     tx.do("UPDATE tenants SET hold = :hold, updated_at_ms = :now_ms WHERE id = :id",

@@ -13,11 +13,17 @@ import pytest
 
 import gateway
 from gateway.cli.clock import Duration
+from gateway.store import rejections
+from gateway.store.rejections import Rejection
 from gateway.store.sqlite import SqliteDatabase
-from tests.cli.conftest import Run
+from tests.cli.conftest import Result, Run
 from tests.stories.sandbox import Sandbox
 
 ROOT = Path(gateway.__file__).parents[1]
+
+
+def bad_findings(result: Result) -> dict[str, str]:
+    return {finding["what"]: finding["says"] for finding in result.json[0]["findings"] if finding["is_well"] is False}
 
 
 @pytest.mark.sqlite_file
@@ -93,8 +99,7 @@ def test_doctor_names_a_place_where_no_database_can_be_made(
     result = run("doctor", "--json")
 
     assert result.status == 1
-    bad = {finding["what"]: finding["says"] for finding in result.json[0]["findings"] if finding["is_well"] is False}
-    assert f"DATABASE_URL names {place / path}, and" in bad["database"]
+    assert f"DATABASE_URL names {place / path}, and" in bad_findings(result)["database"]
 
 
 def test_doctor_of_a_place_where_a_database_can_be_made_leaves_nothing_there(
@@ -113,11 +118,51 @@ def test_doctor_notices_what_is_wrong(sandbox: Sandbox, run: Run, monkeypatch: p
 
     result = run("doctor", "--json")
 
-    (report,) = result.json
     assert result.status == 1
-    bad = {finding["what"]: finding["says"] for finding in report["findings"] if finding["is_well"] is False}
+    bad = bad_findings(result)
     assert "1 blocked" in bad["tenants"]
     assert "TWILIO_ACCOUNT_SID" in bad["settings"]
+
+
+def test_doctor_names_events_that_are_parked_and_the_command_that_tries_them_again(sandbox: Sandbox, run: Run) -> None:
+    for _ in range(2):
+        sandbox.deliver("subscription.created", set={"status": None})
+        sandbox.clock.at_ms += 1000
+    sandbox.settle(6 * 3600)
+
+    result = run("doctor", "--json")
+
+    assert result.status == 1
+    says = bad_findings(result)["parked events"]
+    assert says.startswith("2 events failed and are parked; the newest is 2, a customer.subscription.created of")
+    assert "It failed 8 of 8 times" in says
+    assert "python -m gateway events replay 2 --reason" in says
+    assert "python -m gateway events list --status failed" in says
+    assert run("events", "replay", "2", "--reason", "mended").status == 0
+    assert bad_findings(run("doctor", "--json"))["parked events"].startswith("1 event failed and is parked")
+
+
+def reject(sandbox: Sandbox, code: str) -> None:
+    """Five requests of the last minute whose time was an hour off."""
+    at_ms = sandbox.clock.at_ms - 60_000
+    with sandbox.database.transaction() as tx:
+        rejections.write(tx, "stripe", [Rejection(at_ms + n, code, 3_600_000, 10) for n in range(5)])
+
+
+def test_doctor_doubts_the_clock_when_genuine_signatures_are_off(acme: Sandbox, run: Run) -> None:
+    reject(acme, "timestamp_out_of_tolerance")
+
+    result = run("doctor", "--json")
+
+    assert "5 signatures were off by about 60 min" in bad_findings(result)["clock"]
+
+
+def test_forged_times_say_nothing_of_the_clock(acme: Sandbox, run: Run) -> None:
+    reject(acme, "signature_invalid")
+
+    result = run("doctor")
+
+    assert result.status == 0, result.out
 
 
 def test_doctor_warns_of_a_dotenv_that_others_can_read(run: Run, place: Path) -> None:

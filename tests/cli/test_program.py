@@ -64,6 +64,8 @@ def test_help_imports_nothing_heavy() -> None:
         pytest.param(["serve", "--fast"], id="no such option"),
         pytest.param(["tenants", "suspend", "acme"], id="no reason"),
         pytest.param(["trigger"], id="neither name nor scenario"),
+        pytest.param(["trigger", "checkout.sneezed"], id="no such event"),
+        pytest.param(["trigger", "--scenario", "sneeze"], id="no such story"),
         pytest.param(["clock", "advance", "soon"], id="no duration"),
         pytest.param(["tenants", "retry"], id="nobody to retry"),
     ],

@@ -106,10 +106,7 @@ MUTANTS = (
         "a first POST without the look by number",
         "gateway/steps/buy_number.py",
         (
-            (
-                "    if there is None:\n        return under_a_former_name(ctx)\n    if there.tag",
-                "    return None\n    if there.tag",
-            ),
+            ("    if there is None:\n        return None\n    if there.tag", "    return None\n    if there.tag"),
         ),
         "test_a_number_of_somebody_else_in_the_account_is_not_taken_by_buying_it",
     ),

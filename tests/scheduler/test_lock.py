@@ -95,3 +95,13 @@ def test_the_lock_is_never_the_database_file(path: Path) -> None:
     assert own.path != path
     assert not path.exists()
     assert own.path.stat().st_mode & 0o077 == 0
+
+
+def test_another_name_of_the_same_file_is_the_same_place(path: Path, tmp_path: Path) -> None:
+    path.touch()
+    (tmp_path / "link.db").symlink_to(path)
+    own, other = WorkerLock(path), WorkerLock(tmp_path / "link.db")
+
+    assert own.take() is True
+    assert other.take() is False
+    own.free()

@@ -430,7 +430,7 @@ def test_a_file_that_is_gone_while_it_is_used_is_not_made_anew(database: SqliteD
             stack.enter_context(database.read())
         database.path.unlink()
 
-        with pytest.raises(StorageUnavailable, match="cannot be opened"):
+        with pytest.raises(StorageUnavailable, match="moved or replaced"):
             stack.enter_context(database.read())
 
     assert not database.path.exists()
@@ -747,3 +747,34 @@ def test_a_process_killed_in_the_middle_of_a_transaction_loses_only_that(path: P
     put(made)
     assert value(made) == "value"
     made.close()
+
+
+# --- the very same file ----------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_was_replaced_while_it_is_open_takes_no_more_until_it_is_back(tmp_path: Path) -> None:
+    path, aside = tmp_path / "gateway.db", tmp_path / "aside.db"
+    database, other = SqliteDatabase(path), SqliteDatabase(tmp_path / "other.db")
+    for each in (database, other):
+        migrate(each)
+    other.close()
+
+    path.rename(aside)
+    (tmp_path / "other.db").rename(path)
+    with pytest.raises(StorageUnavailable, match="moved or replaced"), database.transaction():
+        pass
+    aside.replace(path)
+
+    with database.transaction() as tx:
+        tx.run("SELECT 1", [])
+    database.close()
+
+
+def test_newest_commits_without_their_file_are_neither_taken_for_another_files_nor_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db-wal").write_bytes(b"commits")
+
+    with pytest.raises(DatabaseRefused, match=r"is missing, and gateway\.db-wal"):
+        SqliteDatabase(tmp_path / "gateway.db").quick_check()
+
+    assert [each.name for each in tmp_path.iterdir()] == ["gateway.db-wal"]
+    assert (tmp_path / "gateway.db-wal").read_bytes() == b"commits"

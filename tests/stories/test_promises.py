@@ -96,23 +96,49 @@ def test_a_backup_from_before_the_signups_adopts_when_the_sender_repeats_them(sa
     assert len(sandbox.purchases()) == 10
 
 
+def test_a_backup_from_before_a_release_and_a_return_takes_over_what_was_bought_for_the_return(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, {"RELEASE_AFTER_DAYS": "0"})
+    for name in ("checkout.completed", "subscription.created"):
+        sandbox.deliver(name)
+    backup = tmp_path / "backup.db"
+    sandbox.database.vacuum_into(backup)
+    sandbox.settle(600)
+    sandbox.deliver("subscription.deleted")
+    sandbox.settle(7200)
+    for name in ("checkout.completed", "subscription.created"):
+        sandbox.deliver(name)
+    sandbox.settle(7200)
+    bought = sandbox.export()["phone_number"]
+    assert len(sandbox.purchases()) == 2
+
+    sandbox.put_back(backup)
+    sandbox.settle(7200)
+
+    assert (sandbox.export()["state"], sandbox.export()["phone_number"]) == ("active", bought)
+    assert len(sandbox.purchases()) == 2
+    assert sandbox.tenant().generation == 2
+    sandbox.close()
+
+
+@pytest.mark.parametrize("naming", ["subscription.updated", "invoice.paid"])
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["told again", "fresh news"])
 def test_a_backup_from_before_a_nameless_signup_buys_nothing_when_the_name_comes_first_this_time(
-    sandbox: Sandbox,
+    sandbox: Sandbox, naming: str, is_repeated: bool
 ) -> None:
     backup = sandbox.back_up()
     nameless = sandbox.event("checkout.completed", carry=[])
     sandbox.send(nameless)
     sandbox.settle(600)
     sandbox.wait(seconds=120)
-    named = sandbox.event("subscription.updated", carry=["subscription"])
+    named = sandbox.event(naming, carry=["subscription"])
     sandbox.send(named)
     sandbox.settle(600)
     bought = sandbox.export()["phone_number"]
 
     sandbox.put_back(backup)
     sandbox.wait(seconds=120)
-    sandbox.send(named)
-    sandbox.send(nameless)
+    for event in (named, nameless) if is_repeated else (sandbox.event(naming),):
+        sandbox.send(event)
     sandbox.settle(3600)
     before = (len(sandbox.purchases()), sandbox.export()["blocked"])
     sandbox.rename_number(sandbox.numbers()[0]["sid"], keys.tag("dev", "acme", 1))

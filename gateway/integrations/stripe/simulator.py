@@ -106,6 +106,7 @@ SCENARIOS: dict[str, list[tuple[int, str, dict[str, str]]]] = {
         (1, "subscription.created", {}),
         (2 * DAY_S, "checkout.async_payment_succeeded", {}),
         (1, "invoice.paid", {}),
+        (1, "subscription.active", {}),
     ],
     "async-payment-fails": [
         (0, "checkout.unpaid", {}),
@@ -124,6 +125,14 @@ class SignedEvent:
     type: str
     body: bytes
     headers: dict[str, str]
+
+
+def our_name(name: str) -> str:
+    """The name of an event in `TYPES`, by that or by Stripe's own. Raises ValueError for one that does not exist."""
+    ours = name if name in TYPES else _NAMES.get(name)
+    if ours is None:
+        raise ValueError(f"no event {name!r}; known: {', '.join(TYPES)}")
+    return ours
 
 
 def sign(body: bytes, secrets: Iterable[str], timestamp_s: int) -> str:
@@ -207,10 +216,8 @@ class Life:
         overrides: dotted path -> value, into `data.object`, or into the envelope when it begins with `event.`.
         Raises ValueError for a name or path that does not exist.
         """
-        name = name if name in TYPES else _NAMES.get(name, name)
-        kind = TYPES.get(name)
-        if kind is None:
-            raise ValueError(f"no event {name!r}; known: {', '.join(TYPES)}")
+        name = our_name(name)
+        kind = TYPES[name]
         at_s = at_ms // 1000
         changes = dict(overrides or {})
         before = subscription(self) if self.round else None
