@@ -25,17 +25,24 @@ from gateway.store.slots import Held, Wish
 
 log = logging.getLogger("gateway.slots")
 
-RENEW_SECONDS = 1.0
-# While somebody waits for a slot that another process has to give back; and never more often.
-ASK_AGAIN_SECONDS = 0.1
-IDLE_SECONDS = 10.0
-# How long calls may begin after a renewal: it may come late without anybody noticing.
-BEGIN_SECONDS = 4.0
-# How far two machines' ideas of the database's time may go apart.
-SKEW_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
 # A term that never is.
 GIVEN_UP = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """ask_again_seconds: while a slot has to come from another process; and the database is never asked more often.
+
+    begin_seconds: how long calls may begin after a renewal: one may come late without anybody noticing.
+    skew_seconds: how far two machines' ideas of the database's time may go apart.
+    """
+
+    renew_seconds: float = 1.0
+    ask_again_seconds: float = 0.1
+    idle_seconds: float = 10.0
+    begin_seconds: float = 4.0
+    skew_seconds: float = 1.0
 
 
 @dataclass(slots=True)
@@ -69,6 +76,7 @@ class SlotKeeper:
         *,
         wanted: Callable[[], int],
         call_seconds: float,
+        pace: Pace = Pace(),
     ) -> None:
         """clock: one that nobody moves.   limits: by provider, of all processes together.
 
@@ -78,7 +86,8 @@ class SlotKeeper:
         self._database = database
         self._clock = clock
         self._wanted = wanted
-        self._lease_ms = round((BEGIN_SECONDS + call_seconds + SKEW_SECONDS) * 1000)
+        self._pace = pace
+        self._lease_ms = round((pace.begin_seconds + call_seconds + pace.skew_seconds) * 1000)
         self._lock = threading.Lock()
         self._local = {name: Local(limit, threading.Condition(self._lock)) for name, limit in limits.items()}
         self._begin_until, self._begin_until_ms = 0.0, 0
@@ -86,7 +95,7 @@ class SlotKeeper:
         self._thread: threading.Thread | None = None
         self._look = threading.Event()
         self._closed = threading.Event()
-        self._trouble: StorageUnavailable | None = None
+        self._trouble: Exception | None = None
 
     # --- for those who call ------------------------------------------------------------------------------------------
 
@@ -148,7 +157,7 @@ class SlotKeeper:
                 trouble, self._trouble = self._trouble, None
                 raise trouble
             # One of ours that is freed is heard of; for one of the others' the thread looks.
-            mine.freed.wait(RENEW_SECONDS if mine.open else ASK_AGAIN_SECONDS)
+            mine.freed.wait(self._pace.renew_seconds if mine.open else self._pace.ask_again_seconds)
         return GIVEN_UP
 
     def _free_one(self, mine: Local, term: int) -> None:
@@ -179,11 +188,12 @@ class SlotKeeper:
                     self._renew()
             except StorageUnavailable as error:
                 self._tell(error)
-            except Exception:
+            except Exception as error:
                 log.exception("slots.failed")
-                self._closed.wait(RENEW_SECONDS)
+                self._tell(error)
+                self._closed.wait(self._pace.renew_seconds)
             # However many wish for a look, one soon serves them all.
-            self._closed.wait(ASK_AGAIN_SECONDS)
+            self._closed.wait(self._pace.ask_again_seconds)
             self._look.wait(self._pause_seconds())
 
     def _is_needed(self) -> bool:
@@ -193,7 +203,7 @@ class SlotKeeper:
     def _has_calls(self) -> bool:
         if self._closed.is_set():
             return False
-        is_idle = self._clock.monotonic() - self._used_at >= IDLE_SECONDS
+        is_idle = self._clock.monotonic() - self._used_at >= self._pace.idle_seconds
         return not is_idle or any(mine.open or mine.waiting for mine in self._local.values())
 
     def _leave(self) -> bool:
@@ -207,7 +217,8 @@ class SlotKeeper:
                 mine.usable = mine.held = 0
         try:
             in_transaction(self._database, lambda tx: slots.give_back(tx, self.owner), is_repeatable=True)
-        except StorageUnavailable as error:
+        except Exception as error:
+            # They are free when their lease ends; this thread has to go on or end in order, whatever it was.
             log.info("slots.left_to_their_lease", extra={"fields": {"reason": str(error)}})
         with self._lock:
             if self._has_calls():
@@ -218,7 +229,7 @@ class SlotKeeper:
     def _pause_seconds(self) -> float:
         with self._lock:
             is_short = any(mine.waiting and not mine.usable for mine in self._local.values())
-            return 0.0 if is_short or not self._may_begin() else RENEW_SECONDS - ASK_AGAIN_SECONDS
+            return 0.0 if is_short or not self._may_begin() else self._pace.renew_seconds
 
     def _renew(self) -> bool:
         """Renew the lease and fit what is held to our share; whether more is held then than is used."""
@@ -234,12 +245,12 @@ class SlotKeeper:
         with self._lock:
             for mine, held in zip(self._local.values(), found, strict=True):
                 adjust(mine, held)
-            self._begin_until = began + BEGIN_SECONDS
-            self._begin_until_ms = now_ms + round(BEGIN_SECONDS * 1000)
+            self._begin_until = began + self._pace.begin_seconds
+            self._begin_until_ms = now_ms + round(self._pace.begin_seconds * 1000)
             self._trouble = None
             return any(mine.held > mine.in_use for mine in self._local.values())
 
-    def _tell(self, trouble: StorageUnavailable) -> None:
+    def _tell(self, trouble: Exception) -> None:
         """Somebody who waits and may not begin hears why."""
         with self._lock:
             self._trouble = trouble
