@@ -114,7 +114,8 @@ def drop_abandoned() -> None:
     """Those of test processes of this machine that are gone."""
     with admin() as connection:
         rows = connection.execute(
-            "SELECT datname FROM pg_database WHERE datname ~ '^ringfence_test_[0-9]+_'"
+            "SELECT datname FROM pg_database WHERE datname ~ '^ringfence_test_[0-9]+_' "
+            "AND pg_get_userbyid(datdba) = current_user"
         ).fetchall()
     drop([name for (name,) in rows if not Path(f"/proc/{name.split('_')[2]}").exists()])
 

@@ -68,6 +68,8 @@ def move(session: Opened, by_ms: int) -> None:
     if session.settings.is_live:
         raise OperatorError("Only a sandbox has a clock that can be moved; GATEWAY_MODE is live.")
     world = find_world(session.settings.database.var_dir)
+    # With PostgreSQL nobody may ever have worked on this machine.
+    session.settings.database.var_dir.mkdir(parents=True, exist_ok=True)
     gate = ClockGate(session.settings.database.path)
     with gate.no_call_open():
         offset_ms = in_transaction(session.database, lambda tx: installation.move_clock(tx, by_ms))

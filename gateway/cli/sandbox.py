@@ -44,6 +44,8 @@ def sandbox(once: bool) -> None:
     os.umask(0o077)
     changes = {**sandbox_environment(), "GATEWAY_MODE": "sandbox"}
     changes.setdefault("HOST", environment_for_child({}).get("HOST") or "127.0.0.1")
+    # One process for everything: nobody has to start a `work` to try it out.
+    changes.setdefault("ENGINE", environment_for_child({}).get("ENGINE") or "embedded")
     environ = environment_for_child(changes)
     settings = load(environ, Path(".env"))
     signal.signal(signal.SIGTERM, lambda *_: stop_like_ctrl_c())

@@ -41,7 +41,7 @@ class Place:
     def environment(self, **more: str) -> dict[str, str]:
         own = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT), "PORT": str(self.port)}
         if databases.is_postgres():
-            own["DATABASE_URL"] = databases.database_url(self.folder)
+            own |= {"DATABASE_URL": databases.database_url(self.folder), "ENGINE": "embedded"}
         return {**own, "HOST": "127.0.0.1", **more}
 
     def start(self, *arguments: str, **more: str) -> subprocess.Popen[str]:

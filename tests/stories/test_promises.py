@@ -100,8 +100,7 @@ def test_a_backup_from_before_a_release_and_a_return_takes_over_what_was_bought_
     sandbox = Sandbox(tmp_path, {"RELEASE_AFTER_DAYS": "0"})
     for name in ("checkout.completed", "subscription.created"):
         sandbox.deliver(name)
-    backup = tmp_path / "backup.db"
-    sandbox.database.vacuum_into(backup)
+    backup = sandbox.back_up()
     sandbox.settle(600)
     sandbox.deliver("subscription.deleted")
     sandbox.settle(7200)

@@ -12,10 +12,12 @@ from flask import Flask
 from flask import request as flask_request
 
 from gateway.store import inbox
+from gateway.store.database import Database
 from gateway.store.sqlite import SqliteDatabase
 from gateway.web import WebParts, create_app
 from gateway.web.bodies import Room
 from gateway.web.front import create_front
+from tests import databases
 from tests.integrations.senders import STRIPE
 from tests.web.entries import GONE, NEVER, FrontEntry, Reply, Request, exchange, request
 
@@ -40,7 +42,7 @@ def announced(length: int) -> dict[str, str]:
     return {**STRIPE.headers(b""), "content-length": str(length)}
 
 
-def count(database: SqliteDatabase) -> int:
+def count(database: Database) -> int:
     with database.read() as tx:
         return len(inbox.list_events(tx, limit=10_000))
 
@@ -178,7 +180,7 @@ def test_deliveries_that_wait_together_are_answered_together(front: FrontEntry, 
     assert count(database) == 200
 
 
-def test_no_delivery_is_answered_while_its_commit_has_not_come(parts: WebParts, database: SqliteDatabase) -> None:
+def test_no_delivery_is_answered_while_its_commit_has_not_come(parts: WebParts, database: Database) -> None:
     app = create_front(parts, create_app(parts))
 
     async def watch() -> tuple[bool, Reply | None]:
@@ -196,15 +198,17 @@ def test_no_delivery_is_answered_while_its_commit_has_not_come(parts: WebParts, 
 
 
 class holding_the_disk:
-    """Another writer of this process, in the middle of its transaction."""
+    """Another writer, in the middle of its transaction."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._held, self._end = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._hold)
 
     def _hold(self) -> None:
-        with self._database.transaction():
+        with self._database.transaction() as tx:
+            if databases.is_postgres():
+                tx.do("LOCK TABLE inbox IN EXCLUSIVE MODE")
             self._held.set()
             self._end.wait(10)
 
@@ -217,9 +221,7 @@ class holding_the_disk:
         self._thread.join()
 
 
-def test_a_sender_that_leaves_while_its_event_is_stored_harms_nobody(
-    parts: WebParts, database: SqliteDatabase
-) -> None:
+def test_a_sender_that_leaves_while_its_event_is_stored_harms_nobody(parts: WebParts, database: Database) -> None:
     app = create_front(parts, create_app(parts))
 
     async def leave() -> Reply | None:

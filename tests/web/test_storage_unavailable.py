@@ -18,6 +18,9 @@ from tests.web.entries import FlaskEntry, FrontEntry, Reply, Request, request
 
 Entry = FlaskEntry | FrontEntry
 
+# What a server that is gone means: tests/store/test_postgres.py.
+pytestmark = pytest.mark.sqlite_file
+
 LOCKER = """
 import sys
 from sqlite_utils.utils import sqlite3
