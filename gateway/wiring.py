@@ -109,6 +109,11 @@ class Gateway:
     scheduler: Scheduler
     close_writer: Callable[[], None]
 
+    def start(self) -> None:
+        """Begin to work; the first call finds its slot."""
+        self.scheduler.start()
+        self.steps.slots.expect_calls()
+
     def close(self) -> None:
         """End the writers and close the database; only when nothing uses this gateway any more."""
         self.intake.close()
@@ -222,7 +227,14 @@ def build(
         random=Random(seed),  # noqa: S311
     )
     news = news_parts(settings, sources, rules)
-    intake = Intake(database, on_news=wake)
+
+    def on_news() -> None:
+        wake()
+        if any(scheduler.was_started for scheduler in running):
+            # While the news is applied, not after it.
+            steps.slots.expect_calls()
+
+    intake = Intake(database, on_news=on_news)
     pressure = Pressure(intake, clock.monotonic)
     scheduler: Scheduler
     if settings.has_jobs:

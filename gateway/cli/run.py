@@ -60,7 +60,7 @@ def work() -> None:
     if database is None:
         return
     gateway = build(with_pretend_world(settings), database)
-    gateway.scheduler.start()
+    gateway.start()
     stop.wait()
     if not gateway.scheduler.stop(STOP_SECONDS):
         # A call hangs: it is a maybe, its lease runs out, and the next worker looks.

@@ -51,6 +51,10 @@ class Slots(Protocol):
         """Hold one for a call; gives what says whether it was lost since. Waits until `gives_up` says yes."""
         ...
 
+    def expect_calls(self) -> None:
+        """Calls are likely soon: have slots by then. At once, and nothing is promised."""
+        ...
+
     def close(self) -> None:
         """Give back what is held; nobody makes calls any more."""
         ...

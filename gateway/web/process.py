@@ -61,7 +61,7 @@ def make_front(with_worker: bool = True) -> Callable[..., Any]:
             gateway.close()
 
         starts = with_worker and not settings.has_jobs
-        return create_front(parts, create_app(parts), gateway.scheduler.start if starts else None, stop)
+        return create_front(parts, create_app(parts), gateway.start if starts else None, stop)
 
     try:
         return open_front()

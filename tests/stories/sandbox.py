@@ -62,6 +62,9 @@ class EnoughSlots:
     def hold(self, provider: str, gives_up: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
         yield never
 
+    def expect_calls(self) -> None:
+        """There are always enough."""
+
     def close(self) -> None:
         """Nothing is held."""
 
