@@ -25,6 +25,7 @@ from gateway.errors import ProviderError
 from gateway.integrations.stripe.simulator import sign
 from gateway.simulator import defaults
 from gateway.simulator.wire import Reply, Request
+from tests import databases
 from tests.chaos import misfortunes
 from tests.chaos.customers import EVENTS_APART_MS, Customer, invent
 from tests.chaos.judge import Violation, Watcher, judge, read_scene
@@ -286,6 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lives", type=int, default=100)
     parser.add_argument("--seed", default=None)
+    parser.add_argument("--database", choices=databases.KINDS, default="sqlite", help="postgres: TEST_POSTGRES_URL")
     parser.add_argument("--one", default=None, help="a single life by its seed, kept in ./imagined")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.CRITICAL)
@@ -297,7 +299,8 @@ def main(arguments: list[str] | None = None) -> int:
     for each in seeds:
         folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         try:
-            violations, counts = run_life(each, folder)
+            with databases.using(options.database):
+                violations, counts = run_life(each, folder)
             totals += counts
             broken += bool(violations)
             for violation in violations:

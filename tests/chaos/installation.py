@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -107,41 +107,35 @@ class Installation:
         self.world = world
         self.shape = shape or Shape()
         self.environ = environment(folder, world, changes, self.shape)
-        self._clock_lock = threading.Lock()
-        self._closers: list[Callable[[], None]] = []
+        self.offset_ms = 0
         self.outages: Outages | None = None
-        self.settings: Settings = load(self.environ)
-        try:
-            if self.shape.is_postgres:
-                self._serve_postgres(seed)
+        self.processes: list[Kept] = []
+        self._clock_lock = threading.Lock()
+        with ExitStack() as ending:
+            self.settings = self._make_postgres(ending, seed) if self.shape.is_postgres else load(self.environ)
             self.path = self.settings.database.path
             self.database: Database = open_database(self.settings)
-            self._closers.append(self.database.close)
+            ending.callback(self.database.close)
             self.releases = self._find_releases()
-            self.processes: list[Kept] = []
-            self._closers.append(self._kill)
+            ending.callback(self._kill)
             self._start()
-        except BaseException:
-            self.close()
-            raise
+            self._ending = ending.pop_all()
         self._gate = ClockGate(self.path)
-        self.offset_ms = 0
 
-    def _serve_postgres(self, seed: str) -> None:
+    def _make_postgres(self, ending: ExitStack, seed: str) -> Settings:
         """A database of its own. The gateway reaches it by a line that can be cut, this process directly."""
         server = find_server()
-        self._closers.append(server.close)
+        ending.callback(server.close)
         line = Line(server.host, server.port, seed)
-        self._closers.append(line.close)
+        ending.callback(line.close)
         self.outages = Outages(server, line, Random(f"{seed}/outages"), self._clock_lock)
         self.environ["DATABASE_URL"] = server.url
         command = [sys.executable, "-m", "gateway", "migrate"]
         subprocess.run(command, cwd=self.folder, env=self.environ, check=True, capture_output=True)
         settings = load(self.environ)
-        # Where its processes, whose folder this is, have it too.
-        here = replace(settings.database, path=self.folder / settings.database.path)
-        self.settings = replace(settings, database=here)
         self.environ["DATABASE_URL"] = make_url(server.url, host="127.0.0.1", port=line.port)
+        # Where its processes, whose folder this is, have it too.
+        return replace(settings, database=replace(settings.database, path=self.folder / settings.database.path))
 
     def _find_releases(self) -> dict[str, Path]:
         """Name to folder."""
@@ -176,7 +170,7 @@ class Installation:
         self.processes[self.processes.index(self.server)] = server
 
     def wait_ready(self) -> bool:
-        return all([each.wait_ready() for each in self.processes])
+        return all(each.wait_ready() for each in self.processes)
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.offset_ms
@@ -219,6 +213,4 @@ class Installation:
             each.kill()
 
     def close(self) -> None:
-        while self._closers:
-            with suppress(StorageUnavailable):
-                self._closers.pop()()
+        self._ending.close()

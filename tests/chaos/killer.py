@@ -13,13 +13,17 @@ from pathlib import Path
 from random import Random
 
 from gateway.errors import StorageUnavailable
-from tests.chaos.installation import LEASE_SECONDS, SETTLE_SECONDS, WAITING_SECONDS, Installation, Server
+from tests.chaos.installation import LEASE_SECONDS, SETTLE_SECONDS, WAITING_SECONDS, Installation
 from tests.chaos.misfortunes import WRITES
+from tests.chaos.processes import Server
 from tests.chaos.sender import Sender
+from tests.chaos.victims import Frozen, Victim, Victims
 
 HOLD_LOOKS = 4
 GIVING_BACK = ("twilio.release", "vapi.delete")
-TARGETS = ("main", "worker", "worker", "both", "both")
+# A session's lock is the place of the one embedded worker.
+END_SESSION = """SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()"""
 # Between a kill and a jump of the clock: what the dead had sent must have arrived.
 ARRIVAL_SECONDS = 0.25
 
@@ -36,6 +40,7 @@ class Killer:
         self._world = installation.world
         self._sender = sender
         self._random = random
+        self._victims = Victims(installation, random)
         self._other: Server | None = None
         self.counts: Counter[str] = Counter()
 
@@ -65,15 +70,17 @@ class Killer:
     # --- kills -------------------------------------------------------------------------------------------------------
 
     def kill_any_time(self) -> None:
-        if self._installation.server.wait_ready():
+        victims = self._victims.anybody()
+        if all(victim.process.wait_ready() for victim in victims):
             time.sleep(self._random.random() ** 2 * 1.2)
-        self._kill("at any time")
+        self._kill(victims, "at any time")
 
     def kill_twice(self) -> None:
         """The second while the first one's successor is starting."""
-        self._kill("at any time")
+        victims = self._victims.anybody()
+        self._kill(victims, "at any time")
         time.sleep(self._random.random() * 0.5)
-        self._kill("while starting")
+        self._kill(victims, "while starting")
 
     def kill_at_an_effect(self) -> None:
         """Hold a request before or after its effect, kill whoever sent it, let the request go on or never arrive."""
@@ -81,7 +88,7 @@ class Killer:
         when = self._random.choice(("before", "after"))
         if not self._hold(operation, when):
             return
-        self._kill(f"{when} {operation}")
+        self._kill(self._victims.the_sender(), f"{when} {operation}")
         how = self._random.random()
         if when == "before" and how < 0.3:
             self._world.ask("POST", "/hold/release", {"drop": True})
@@ -104,44 +111,56 @@ class Killer:
         self._world.ask("DELETE", "/hold")
         return False
 
-    def _kill(self, where: str) -> None:
-        target = self._random.choice(TARGETS)
-        if self._installation.server.signal(target, signal.SIGKILL):
+    def _kill(self, victims: list[Victim], where: str) -> None:
+        struck = [victim.name for victim in victims if victim.signal(signal.SIGKILL)]
+        if struck:
             self.counts["kills"] += 1
-            self.counts[f"killed {target}"] += 1
+            self.counts[f"killed {struck[0] if len(struck) == 1 else 'all workers'}"] += 1
             self.counts[f"killed {where}"] += 1
 
     # --- pauses ------------------------------------------------------------------------------------------------------
 
     def freeze_briefly(self) -> None:
-        target = self._random.choice(("worker", "worker", "main", "both"))
-        with self._frozen(target):
+        with self._frozen(self._victims.anybody()):
             time.sleep(self._random.random() * 2)
 
     def freeze_beyond_lease(self) -> None:
-        """Nobody else may work meanwhile; when it wakes up its leases and deadlines are over."""
-        with self._frozen("worker") as is_frozen:
+        """When it wakes up its leases and deadlines are over, and another one may have worked meanwhile."""
+        with self._frozen(self._victims.a_worker()) as is_frozen:
             if is_frozen:
                 self._outlast_leases()
                 self.counts["pauses beyond the lease"] += 1
 
     def freeze_while_another_works(self) -> None:
-        """A frozen worker's lock is gone, as on a disk that does not keep locks: two work for the same tenants."""
-        server, folder = self._installation.server, self._installation.folder
-        self._hold(self._random.choice(WRITES), self._random.choice(("before", "after")))
-        with self._frozen("worker") as is_frozen:
-            if is_frozen:
-                Path(f"{self._installation.path}.lock").unlink(missing_ok=True)
-                self._other = Server(self._installation.environ, folder, "b")
-                if self._other.wait_ready(4.0):
-                    self._sender.ports.append(self._other.port)
-                    self._outlast_leases()
-                    self.counts["two at work"] += 1
-                    time.sleep(self._random.random() * 2)
+        """Frozen in the middle of a call, and its tenants are given to another: two work for the same ones."""
+        is_held = self._hold(self._random.choice(WRITES), self._random.choice(("before", "after")))
+        victims = self._victims.the_sender() if is_held else self._victims.a_worker()
+        with self._frozen(victims) as is_frozen:
+            if is_frozen and self._installation.shape.is_postgres:
+                self._give_place_away()
+            elif is_frozen:
+                self._start_other()
             self._world.ask("DELETE", "/hold")
         if self._other is not None:
             time.sleep(self._random.random() * 2)
-            self._end_other(server)
+            self._end_other(self._installation.server)
+
+    def _give_place_away(self) -> None:
+        """A frozen worker's session is ended, so that one of the others takes its place where there is one place."""
+        self._installation.rows(END_SESSION)
+        self._outlast_leases()
+        self.counts["two at work"] += 1
+        time.sleep(self._random.random() * 2)
+
+    def _start_other(self) -> None:
+        """A frozen worker's lock is gone, as on a disk that does not keep locks."""
+        Path(f"{self._installation.path}.lock").unlink(missing_ok=True)
+        self._other = Server(self._installation.environ, self._installation.folder, "b")
+        if self._other.wait_ready(4.0):
+            self._sender.ports.append(self._other.port)
+            self._outlast_leases()
+            self.counts["two at work"] += 1
+            time.sleep(self._random.random() * 2)
 
     def _end_other(self, server: Server) -> None:
         other, self._other = self._other, None
@@ -154,8 +173,8 @@ class Killer:
         other.kill()
         self.counts["kills"] += 1
 
-    def _frozen(self, target: str) -> Frozen:
-        return Frozen(self._installation.server, target, self.counts)
+    def _frozen(self, victims: list[Victim]) -> Frozen:
+        return Frozen(victims, self.counts)
 
     def _outlast_leases(self) -> None:
         """Until every lease has run out: by the clock where no call is open, else in real time."""
@@ -171,7 +190,7 @@ class Killer:
 
     def restart(self) -> None:
         """A deployment: SIGTERM, and the platform starts it anew."""
-        if self._installation.server.signal("main", signal.SIGTERM):
+        if self._random.choice(self._installation.processes).signal("main", signal.SIGTERM):
             self.counts["restarts"] += 1
         time.sleep(self._random.random())
 
@@ -190,31 +209,6 @@ class Killer:
         self._world.ask("DELETE", "/hold")
         if self._other is not None:
             self._end_other(self._installation.server)
-
-
-class Frozen:
-    """SIGSTOP at the beginning, SIGCONT at the end; as a value whether anybody was there to be frozen."""
-
-    def __init__(self, server: Server, target: str, counts: Counter[str]) -> None:
-        self._pids = [pid for pid in pids_of(server, target) if pid is not None]
-        self._counts = counts
-
-    def __enter__(self) -> bool:
-        for pid in self._pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-        self._counts["pauses"] += bool(self._pids)
-        return bool(self._pids)
-
-    def __exit__(self, *_: object) -> None:
-        for pid in self._pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-def pids_of(server: Server, target: str) -> list[int | None]:
-    main, worker = server.main_pid, server.worker_pid
-    return {"main": [main], "worker": [worker], "both": [main, worker]}[target]
 
 
 def is_gate_free(room: Path) -> bool:

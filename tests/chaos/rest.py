@@ -36,7 +36,7 @@ def next_due_ms(installation: Installation, waits_for_late_effects: bool) -> int
              SELECT MIN(next_run_at_ms) AS at_ms FROM tenants WHERE next_run_at_ms IS NOT NULL
              UNION ALL SELECT MIN(try_at_ms) FROM inbox WHERE try_at_ms IS NOT NULL
              UNION ALL SELECT MIN(received_at_ms) FROM inbox WHERE status = 'new'
-             UNION ALL SELECT MIN(probe_at_ms) FROM providers WHERE is_refusing = 1)"""
+             UNION ALL SELECT MIN(probe_at_ms) FROM providers WHERE is_refusing = 1) AS each_once"""
     )
     due_ms: int | None = rows[0]["at_ms"]
     if due_ms is None and waits_for_late_effects and installation.world.state()["late"]:

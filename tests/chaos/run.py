@@ -14,7 +14,7 @@ from gateway.flow.reconcile import Report
 from gateway.simulator import defaults
 from tests.chaos import misfortunes
 from tests.chaos.customers import ACTIVE, RELEASED, Customer, invent, invent_hasty
-from tests.chaos.installation import AUTHORIZATION, SETTLE_SECONDS, TAKEN_SETTLE_SECONDS, Installation
+from tests.chaos.installation import AUTHORIZATION, SETTLE_SECONDS, TAKEN_SETTLE_SECONDS, Installation, Shape
 from tests.chaos.judge import Violation, Watcher, judge, read_scene
 from tests.chaos.killer import GIVING_BACK, Killer
 from tests.chaos.rest import come_to_rest
@@ -37,6 +37,7 @@ class Totals:
     """What a run comes to. Adds up over worlds."""
 
     worlds: int = 0
+    programs: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     blocked: Counter[str] = field(default_factory=Counter)
@@ -49,6 +50,7 @@ class Totals:
 
     def add(self, other: Totals) -> None:
         self.worlds += other.worlds
+        self.programs += other.programs
         self.counts += other.counts
         self.faults += other.faults
         self.blocked += other.blocked
@@ -75,6 +77,7 @@ class Totals:
         details = Counter({name: n for name, n in self.counts.items() if name not in ("kills", "pauses")})
         return [
             f"worlds                {self.worlds}",
+            f"releases at once      {', '.join(self.programs)}",
             f"kills                 {self.counts['kills']}",
             f"pauses                {self.counts['pauses']}",
             f"what was done         {listed(details)}",
@@ -89,10 +92,10 @@ class Totals:
         ]
 
 
-def run_world(seed: str, kills: int, folder: Path) -> Totals:
+def run_world(seed: str, kills: int, folder: Path, shape: Shape | None = None) -> Totals:
     """One world: so many kills, then the verdict.
 
-    seed: decides stories, faults, policies and kills, not the timing.
+    seed: decides stories, faults, policies and kills, not the timing.   shape: what is killed.
     """
     random = Random(seed)
     world = PretendWorld(seed=seed, policies=misfortunes.policies(random))
@@ -101,7 +104,7 @@ def run_world(seed: str, kills: int, folder: Path) -> Totals:
         foreign = place_strangers(world, random)
         for_sale = world.numbers_for_sale(AUTHORIZATION, defaults.ACCOUNT_SID)
         before = world.state()
-        installation = Installation(folder, world)
+        installation = Installation(folder, world, shape=shape, seed=seed)
         return Chaos(seed, random, world, installation, before).run(kills, for_sale, foreign)
     finally:
         if installation is not None:
@@ -145,7 +148,9 @@ class Chaos:
         tenants = max(8, round(kills * TENANTS_A_KILL))
         customers = [invent(self._random, index, for_sale, foreign) for index in range(tenants)]
         self._brought = tenants
-        self._installation.server.wait_ready()
+        self._installation.wait_ready()
+        if self._installation.outages is not None:
+            self._installation.outages.start()
         self._world.ask("POST", "/faults", misfortunes.script(self._random, LATEST_SECONDS, TAKEN_LATEST_SECONDS))
         while self._killer.kills < kills:
             self._begin(customers, self._killer.kills / kills)
@@ -153,6 +158,8 @@ class Chaos:
             self._watcher.look()
         self._begin(customers, 1.0)
         self._killer.stop()
+        if self._installation.outages is not None:
+            self._installation.outages.stop()
         if not self._sender.wait(TELLING_SECONDS):
             self._violations.append(
                 Violation("Deliveries are not answered 200 although nothing is wrong.", self._sender.sent)
@@ -180,7 +187,7 @@ class Chaos:
         self._sender.tell(customer)
 
     def _come_to_rest(self) -> None:
-        self._installation.server.wait_ready()
+        self._installation.wait_ready()
         time.sleep(0.5)
         if come_to_rest(self._installation):
             return
@@ -212,13 +219,17 @@ class Chaos:
         scene = read_scene(rows, state, log, self._customers, sender.acknowledged, sender.refused)
         self._violations += [*judge(scene, self._before), *self._watcher.changed()]
         self._violations += self._surprises()
-        status = self._installation.server.terminate()
-        if status not in (0, -15):
-            self._violations.append(Violation("A healthy server does not leave on SIGTERM.", status))
+        for process in self._installation.processes:
+            status = process.terminate()
+            if status not in (0, -15):
+                sentence = f"A healthy process ({process.name}) does not leave on SIGTERM."
+                self._violations.append(Violation(sentence, status))
+        outages = self._installation.outages
         struck = [entry for entry in scene.log if entry["what"] == "fault"]
         return Totals(
             worlds=1,
-            counts=self._killer.counts,
+            counts=self._killer.counts + (outages.counts if outages else Counter()),
+            programs=Counter(dict.fromkeys(self._installation.releases, 1)),
             faults=Counter(entry["kind"] for entry in struck),
             blocked=Counter(row["blocked_code"] for row in scene.tenants.values() if row["blocked_code"]),
             blocked_by_faults=sum(row["blocked_code"] not in (None, OWN_WISH) for row in scene.tenants.values()),

@@ -11,7 +11,8 @@ from typing import Any
 from gateway.integrations.stripe.simulator import sign
 from gateway.simulator import defaults
 from tests.chaos.customers import EVENTS_APART_MS, Customer
-from tests.chaos.installation import Answer, Installation, ask
+from tests.chaos.installation import Installation
+from tests.chaos.processes import Answer, ask
 
 FIRST_EVENT_AGO_MS = 600_000
 
@@ -32,8 +33,9 @@ class Sender:
         self._seed = seed
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self.ports: list[int] = [installation.server.port]
+        self.ports: list[int] = [web.port for web in installation.webs]
         self.acknowledged: dict[str, str] = {}
+        self._taken_by: dict[str, int] = {}
         self.sent = 0
         self.refused: list[tuple[str, int, bytes]] = []
         self.gives_up = threading.Event()
@@ -63,7 +65,7 @@ class Sender:
             self._send(customer.key, made[index], random)
         for index in customer.repeats:
             time.sleep(random.random())
-            self._send(customer.key, made[index], random)
+            self._send(customer.key, made[index], random, is_repeat=True)
 
     def _make(self, customer: Customer) -> list[Made]:
         """All events of the story, in the order in which they happened."""
@@ -78,10 +80,14 @@ class Sender:
             made.append(Made(delivery["event_id"], delivery["body"].encode()))
         return made
 
-    def _send(self, key: str, made: Made, random: Random) -> None:
+    def _send(self, key: str, made: Made, random: Random, *, is_repeat: bool = False) -> None:
+        """To any web until it is taken; what is repeated, to another one than took it, where there is one."""
         pause = 0.05
         while not self.gives_up.is_set():
-            if self._try(key, made, random.choice(self.ports)):
+            others = [port for port in self.ports if port != self._taken_by.get(made.event_id)] if is_repeat else []
+            port = random.choice(others or self.ports)
+            if self._try(key, made, port):
+                self._taken_by[made.event_id] = port
                 return
             time.sleep(pause * (1 + random.random()))
             pause = min(0.5, pause * 2)

@@ -2,7 +2,8 @@
 
 Two ways: real processes that are killed and frozen (`bin/chaos` runs as many kills as asked for), and imagined ones,
 which are cheap enough for many lives. One seed is always the same, one is new with each commit, so that a run can be
-repeated; a failure prints it.
+repeated; a failure prints it. On PostgreSQL there are several of each process, of two releases, and the database
+itself crashes.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from pathlib import Path
 
 import pytest
 
+from tests import databases
 from tests.chaos.conftest import Install
 from tests.chaos.imagined import run_life
-from tests.chaos.installation import SETTLE_SECONDS, Installation
+from tests.chaos.installation import SETTLE_SECONDS, Installation, Shape
 from tests.chaos.rest import come_to_rest
 from tests.chaos.run import run_world
 from tests.chaos.sender import post
-from tests.chaos.worlds import PretendWorld
+from tests.chaos.worlds import ROOT, PretendWorld
 
 COMMIT = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
 A_NEW_SEED = COMMIT.stdout[:8] or secrets.token_hex(4)
 KILLS = 16
-LIVES = 25
+LIVES = {"sqlite": 25, "postgres": 6}
+MANY = Shape("postgres", "procrastinate", webs=2, workers=3, checkout=ROOT)
 VERY_LATE_SECONDS = 1000 * SETTLE_SECONDS
 
 
@@ -39,15 +42,28 @@ def test_processes_killed_and_frozen_anywhere_break_no_promise(tmp_path: Path, s
     assert totals.purchases > 0
 
 
+@pytest.mark.chaos
+@pytest.mark.skipif(not databases.POSTGRES_URL, reason="PostgreSQL tests run with TEST_POSTGRES_URL")
 @pytest.mark.parametrize("seed", ["steady", A_NEW_SEED], ids=["the same seed", "a seed of its own for each commit"])
-def test_imagined_crashes_at_any_call_break_no_promise(tmp_path: Path, seed: str) -> None:
-    for number in range(LIVES):
+def test_many_processes_and_a_database_that_crashes_break_no_promise(tmp_path: Path, seed: str) -> None:
+    totals = run_world(seed, KILLS, tmp_path, MANY)
+
+    again = f"bin/chaos --database postgres --engine {MANY.engine} --webs 2 --workers 3 --kills {KILLS} --seed {seed}"
+    assert [str(violation) for violation in totals.violations] == [], again
+    assert totals.counts["kills"] >= KILLS
+    assert totals.purchases > 0
+
+
+@pytest.mark.parametrize("database_kind", databases.KINDS, indirect=True)
+@pytest.mark.parametrize("seed", ["steady", A_NEW_SEED], ids=["the same seed", "a seed of its own for each commit"])
+def test_imagined_crashes_at_any_call_break_no_promise(tmp_path: Path, seed: str, database_kind: str) -> None:
+    for number in range(LIVES[database_kind]):
         folder = tmp_path / str(number)
         folder.mkdir()
 
         violations, _ = run_life(f"{seed}-{number}", folder)
 
-        again = f"python -m tests.chaos.imagined --one {seed}-{number}"
+        again = f"python -m tests.chaos.imagined --database {database_kind} --one {seed}-{number}"
         assert [str(violation) for violation in violations] == [], again
 
 

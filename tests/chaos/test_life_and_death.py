@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import Install
-from tests.chaos.installation import Installation, Server, free_port
+from tests.chaos.installation import Installation
+from tests.chaos.processes import Server, free_port
 from tests.chaos.rest import come_to_rest
 from tests.chaos.sender import post
 from tests.chaos.worlds import ROOT, PretendWorld
