@@ -15,12 +15,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.chaos.cluster import find_server, make_url
-from tests.chaos.line import Line
-from tests.chaos.outages import Outages
-from tests.chaos.processes import Kept, Server, Worker
-from tests.chaos.releases import other_release
-
 from gateway import wiring
 from gateway.errors import StorageUnavailable
 from gateway.flow.reconcile import Report, reconcile
@@ -30,6 +24,11 @@ from gateway.store import installation as clock_store
 from gateway.store.database import Database
 from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate
+from tests.chaos.cluster import find_server, make_url
+from tests.chaos.line import Line
+from tests.chaos.outages import Outages
+from tests.chaos.processes import Kept, Server, Worker
+from tests.chaos.releases import other_release
 from tests.chaos.worlds import ROOT, PretendWorld
 
 PROVIDER_TIMEOUT_SECONDS = 0.7
