@@ -57,9 +57,7 @@ class Lent:
         name = f"ringfence_test_{os.getpid()}_{secrets.token_hex(3)}"
         with admin() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} SET search_path = public, pg_catalog").format(sql.Identifier(name))
-            )
+            look_here_first(connection, name)
         self.made.append(name)
         if len(self.made) == 1:
             drop_abandoned()
@@ -90,6 +88,7 @@ class Lent:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [original])
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(original)))
+            look_here_first(connection, name)
         self.made.append(name)
         return name
 
@@ -108,6 +107,12 @@ def drop(names: list[str]) -> None:
     with admin() as connection:
         for name in names:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def look_here_first(connection: psycopg.Connection[Any], name: str) -> None:
+    """Functions of the database's own come before the server's; a copy of it has to be told again."""
+    statement = "ALTER DATABASE {} SET search_path = public, pg_catalog"
+    connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
 def drop_abandoned() -> None:

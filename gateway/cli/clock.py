@@ -9,7 +9,7 @@ import click
 from gateway import display
 from gateway.cli import LazyGroup
 from gateway.cli.loopback import ask_world
-from gateway.cli.opening import Opened, opened, wall_clock_ms
+from gateway.cli.opening import Opened, opened
 from gateway.cli.output import as_json_option, print_json, print_pairs
 from gateway.errors import OperatorError
 from gateway.simulator.address import find_world
@@ -50,7 +50,7 @@ def clock() -> None:
 def show(as_json: bool) -> None:
     """What time it is in here."""
     with opened() as session:
-        report(session.now_ms(), as_json)
+        report(session, as_json)
 
 
 @click.command()
@@ -60,7 +60,7 @@ def advance(by: int, as_json: bool) -> None:
     """Move the time forward by so much, at the gateway and in the pretend world."""
     with opened() as session:
         move(session, by)
-        report(session.now_ms(), as_json)
+        report(session, as_json)
 
 
 def move(session: Opened, by_ms: int) -> None:
@@ -79,8 +79,10 @@ def move(session: Opened, by_ms: int) -> None:
         gate.mark_moved()
 
 
-def report(now_ms: int, as_json: bool) -> None:
-    ahead_ms = now_ms - wall_clock_ms()
+def report(session: Opened, as_json: bool) -> None:
+    now_ms = session.now_ms()
+    with session.database.read() as tx:
+        ahead_ms = installation.clock_offset_ms(tx)
     if as_json:
         print_json({"now": display.iso(now_ms), "now_ms": now_ms, "ahead_ms": max(0, ahead_ms)})
         return
