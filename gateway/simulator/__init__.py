@@ -11,7 +11,8 @@ Credentials it accepts by default are in `defaults.py`; they open nothing else.
 
 Control, JSON in and out, never touched by faults:
 
-    GET    /_world                        {"id", "now_ms", "offset_ms", "calls": {operation: count}}
+    GET    /_world                        {"id", "now_ms", "offset_ms", "calls": {operation: count},
+                                           "most_open": {vendor: most calls open at once, when it is a process}}
     POST   /_world/clock                  {"advance_seconds": n} or {"offset_ms": n}
     GET    /_world/state                  everything as it really is, lists lag or not
     GET    /_world/log?after=N            what happened: each effect, each fault; {"entries": [...], "next": N}

@@ -92,7 +92,13 @@ class Control:
 
     def _about(self) -> dict[str, Any]:
         world = self._world
-        return {"id": world.id, "now_ms": world.now_ms(), "offset_ms": world.offset_ms, "calls": world.calls()}
+        return {
+            "id": world.id,
+            "now_ms": world.now_ms(),
+            "offset_ms": world.offset_ms,
+            "calls": world.calls(),
+            "most_open": world.open_calls.most(),
+        }
 
     def _faults(self, method: str, given: Any) -> Reply:
         world = self._world

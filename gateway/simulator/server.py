@@ -98,10 +98,14 @@ class _Connection(socketserver.BaseRequestHandler):
             head.append(f"HTTP/1.1 {status}\r\n")
             head.extend(f"{name}: {value}\r\n" for name, value in headers)
 
-        body = b"".join(self.server.world.wsgi(environ, start_response))
+        world = self.server.world
+        with world.open_calls.count(world.operation(environ["REQUEST_METHOD"], environ["PATH_INFO"])):
+            body = b"".join(world.wsgi(environ, start_response))
+            wire = environ[WIRE_KEY]
+            if wire is not None and wire.wait_seconds:
+                self._wait(wire.wait_seconds)
         keep = environ["gateway.keep"]
         head.append("Connection: keep-alive\r\n\r\n" if keep else "Connection: close\r\n\r\n")
-        wire = environ[WIRE_KEY]
         if wire is None:
             self.request.sendall("".join(head).encode("latin-1") + body)
             return bool(keep)
@@ -165,8 +169,6 @@ class _Connection(socketserver.BaseRequestHandler):
         return body
 
     def _misbehave(self, wire: Wire, head: bytes, body: bytes) -> None:
-        if wire.wait_seconds:
-            self._wait(wire.wait_seconds)
         if wire.drop:
             if wire.reset:
                 self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -22,6 +22,7 @@ from gateway.simulator import defaults
 from gateway.simulator.billing import Billing
 from gateway.simulator.control import Control
 from gateway.simulator.faults import FaultScript, Holds, Strike, read_fault
+from gateway.simulator.open_calls import OpenCalls
 from gateway.simulator.outcomes import refusal, subject_of, travel
 from gateway.simulator.policies import POLICIES, check_policies
 from gateway.simulator.stock import Stock
@@ -74,6 +75,7 @@ class World:
         self._tables = Tables(state_path)
         self._is_kept = state_path is not None
         self.holds = Holds()
+        self.open_calls = OpenCalls()
         self._control = Control(self)
         self._build()
 
@@ -297,13 +299,12 @@ class World:
             return replace(reply, wire=Wire(wait_seconds=self.policies["latency_ms"] / 1000))
         return reply
 
+    def operation(self, *asked: str) -> str | None:
+        """Which operation of which vendor (method, path) asks for; None for none of theirs."""
+        return self.twilio.operation(*asked) or self.vapi.operation(*asked) or self.billing.operation(*asked)
+
     def _operation(self, request: Request) -> str | None:
-        method, path = request.method, request.path
-        return (
-            self.twilio.operation(method, path)
-            or self.vapi.operation(method, path)
-            or self.billing.operation(method, path)
-        )
+        return self.operation(request.method, request.path)
 
     def _perform(self, operation: str, request: Request, lag_ms: int = 0, quirk: str | None = None) -> Reply:
         with self._lock:

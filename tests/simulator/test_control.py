@@ -25,6 +25,7 @@ def test_the_world_tells_its_id_its_time_and_what_it_was_asked(world: World, clo
         "now_ms": clock(),
         "offset_ms": 0,
         "calls": {"twilio.buy": 1, "twilio.list": 2},
+        "most_open": {},
     }
 
 

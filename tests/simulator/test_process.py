@@ -213,6 +213,20 @@ def test_an_empty_answer_has_no_length_and_keeps_the_connection(server: Server) 
     assert caller.listed() == []
 
 
+def test_the_most_calls_that_were_open_at_once_are_told_by_vendor(server: Server) -> None:
+    caller = Caller(url=server.url)
+    caller.listed()
+    before = caller.world("GET", "")["most_open"]
+    caller.world("POST", "/faults", {"operation": "twilio.list", "kind": "slow", "seconds": 0.5, "times": 3})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: Caller(url=server.url).listed(), range(3)))
+    caller.listed()
+
+    assert before == {"twilio": 1}
+    assert caller.world("GET", "")["most_open"] == {"twilio": 3}
+
+
 def test_many_clients_at_once_get_their_own_answers(server: Server) -> None:
     def buy(index: int) -> str:
         return str(
