@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests import databases
+from tests import databases, pooler
 
 # Where tests are about what a gateway does, they run on every kind of database.
 ON_BOTH = ("stories", "flow", "steps", "scheduler", "cli", "web")
@@ -38,6 +38,8 @@ def missing() -> list[str]:
     found = []
     if not os.environ.get("TEST_POSTGRES_URL"):
         found.append("PostgreSQL tests (TEST_POSTGRES_URL is not set)")
+    if pooler.PROGRAM is None:
+        found.append("tests through PgBouncer (no pgbouncer found)")
     if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
         found.append("browser tests (no Chromium found; CHROMIUM names one)")
     if not os.path.isdir(os.environ.get("VENDOR_SPECS_DIR", "")):

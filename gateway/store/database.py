@@ -96,7 +96,10 @@ class Database(Protocol):
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Whether anybody committed since this was asked last. Cheap; for one thread only. May say yes too often."""
+        """Whether anybody committed what a worker should look at since this was asked last.
+
+        Cheap; for one thread only. May say yes too often; a sweep finds what it missed.
+        """
         ...
 
     @property

@@ -46,6 +46,10 @@ WAIT_SECONDS = 5.0
 CLOCK_KEPT_SECONDS = 10.0
 LOCK_ID = b"hashtextextended(current_schema() || '.' || $1, 0)"
 LEDGER = "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at_ms BIGINT NOT NULL)"
+# The newest of what is told, and the next of what is due: each the first row of an index.
+NEWS = """SELECT (SELECT max(id) FROM inbox), (SELECT max(id) FROM journal),
+  (SELECT min(next_run_at_ms) FROM tenants WHERE next_run_at_ms IS NOT NULL),
+  (SELECT min(try_at_ms) FROM inbox WHERE try_at_ms IS NOT NULL)"""
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -144,7 +148,7 @@ class PostgresDatabase:
         self._clock: tuple[int, float] | None = None
         # Tells our own announcements from those of others.
         self._me = secrets.token_hex(8)
-        self._seen_snapshot: str | None = None
+        self._seen_news: tuple[Any, ...] | None = None
         self.on_change: Callable[[], None] | None = None
         self.last_words: Callable[[Wakes], str] | None = None
 
@@ -282,7 +286,7 @@ class PostgresDatabase:
 
     def changed_elsewhere(self) -> bool:
         if self.server.is_pooled:
-            return self._has_another_snapshot()
+            return self._asks_for_news()
         return self.session.has_news()
 
     @property
@@ -308,12 +312,12 @@ class PostgresDatabase:
         if self.on_change is not None:
             self.on_change()
 
-    def _has_another_snapshot(self) -> bool:
-        """What can be asked without a session: whether any transaction began or ended. Ours are among them."""
+    def _asks_for_news(self) -> bool:
+        """What can be found out without a session: whether a worker would find anything else than before."""
         with self.read() as tx:
-            snapshot = tx.run("SELECT pg_current_snapshot()::text", [])[0][0]
-        seen, self._seen_snapshot = self._seen_snapshot, snapshot
-        return bool(seen != snapshot)
+            news = tx.run(NEWS, [])[0]
+        seen, self._seen_news = self._seen_news, news
+        return seen != news
 
     def close(self) -> None:
         with self._lock:
