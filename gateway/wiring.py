@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from gateway.domain.rules import Papers, Rules
+from gateway.errors import StorageUnavailable
 from gateway.flow.apply import ApplyParts
 from gateway.flow.health import Health
 from gateway.flow.receive import Intake, Pressure, Rejections, StorageProbe
@@ -244,6 +245,7 @@ def build(
         scheduler = EmbeddedScheduler(driving.embedded(settings, steps, news, pressure), place_of(settings, database))
         database.on_change = wake
     running.append(scheduler)
+    problem = scheduler_problem(settings, database, running)
     return Gateway(
         settings=settings,
         database=database,
@@ -253,7 +255,7 @@ def build(
         sources=sources,
         intake=intake,
         rejections=Rejections(database),
-        health=Health(database, StorageProbe(database, clock.monotonic), clock, scheduler_problem(running)),
+        health=Health(database, StorageProbe(database, clock.monotonic), clock, problem),
         news=news,
         steps=steps,
         http=http,
@@ -281,14 +283,25 @@ def news_parts(settings: Settings, sources: Mapping[str, Source], rules: Rules) 
     )
 
 
-def scheduler_problem(running: list[Scheduler]) -> Callable[[], str | None]:
+def scheduler_problem(settings: Settings, database: Database, running: list[Scheduler]) -> Callable[[], str | None]:
     def problem() -> str | None:
         for scheduler in running:
             if scheduler.was_started and not scheduler.is_alive:
                 return "The worker has stopped; tenants do not go on until this process is started anew."
+        if settings.has_jobs and not are_workers_seen(database):
+            return "No worker has been seen lately; tenants do not go on until one is started: python -m gateway work"
         return None
 
     return problem
+
+
+def are_workers_seen(database: Database) -> bool:
+    """Whether any process works; also where nobody can say, for that is another complaint."""
+    try:
+        with database.read() as tx:
+            return wakeups.are_workers_seen(tx)
+    except StorageUnavailable:
+        return True
 
 
 def sources_of(settings: Settings) -> dict[str, Source]:

@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.scheduler.lock import WorkerLock, place_of
 from gateway.settings import Settings
 from gateway.settings.text import is_loopback, split_url
-from gateway.store import conflicts, file, inbox, installation, providers, rejections, tenants
+from gateway.store import conflicts, file, inbox, installation, providers, rejections, tenants, wakeups
 from gateway.store.database import Database
 from gateway.store.engines import NOT_LASTING, database_of
 from gateway.store.inbox import InboxRow
@@ -195,6 +195,9 @@ def is_genuine(rejection: Rejection) -> bool:
 
 
 def about_worker(session: Opened) -> Iterator[Finding]:
+    if session.settings.has_jobs:
+        yield about_engine(session)
+        return
     place = place_of(session.settings, session.database)
     is_free = (isinstance(place, WorkerLock) and not place.path.exists()) or place.take()
     place.free()
@@ -204,6 +207,14 @@ def about_worker(session: Opened) -> Iterator[Finding]:
         yield Finding("worker", None, "none is running now (python -m gateway serve, or work)")
     else:
         yield Finding("worker", True, "one is running")
+
+
+def about_engine(session: Opened) -> Finding:
+    with session.database.read() as tx:
+        is_seen = wakeups.are_workers_seen(tx)
+    if is_seen:
+        return Finding("worker", True, "at least one is running")
+    return Finding("worker", None, "none has been seen lately: start one, or several (python -m gateway work)")
 
 
 def about_inbox(session: Opened) -> Iterator[Finding]:
