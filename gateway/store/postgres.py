@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,6 +24,7 @@ from gateway.errors import DatabaseRefused, StorageUnavailable, TransactionLost
 from gateway.store import engine_schema
 from gateway.store.database import Row, Wakes, run_after_commit
 from gateway.store.portable import for_postgres, numbered
+from gateway.store.postgres_clock import ServerClock
 from gateway.store.postgres_errors import NOT_REACHED, of_commit, translated
 from gateway.store.postgres_server import (
     LIMITS,
@@ -43,7 +43,6 @@ from gateway.store.postgres_session import PostgresSession
 POOL_MAX = 4
 # As long as a write on SQLite waits for another one.
 WAIT_SECONDS = 5.0
-CLOCK_KEPT_SECONDS = 10.0
 LOCK_ID = b"hashtextextended(current_schema() || '.' || $1, 0)"
 LEDGER = "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at_ms BIGINT NOT NULL)"
 # The newest of what is told, and the next of what is due: each the first row of an index.
@@ -144,8 +143,7 @@ class PostgresDatabase:
         self._server: Server | None = None
         self._pool: ConnectionPool[Connection] | None = None
         self._session: PostgresSession | None = None
-        # The database's time at a moment of ours: (epoch milliseconds, monotonic seconds).
-        self._clock: tuple[int, float] | None = None
+        self._clock = ServerClock()
         # Tells our own announcements from those of others.
         self._me = secrets.token_hex(8)
         self._seen_news: tuple[Any, ...] | None = None
@@ -218,28 +216,22 @@ class PostgresDatabase:
 
     def _say_and_read_clock(self, connection: Connection, text: str) -> None:
         """Begin; and now and then ask what time it is with the same message."""
-        began = time.monotonic()
-        if self._clock is not None and began - self._clock[1] < CLOCK_KEPT_SECONDS:
+        if not self._clock.is_to_be_asked:
             connection.execute(text.encode())
             return
+        asked = self._clock.begin()
         cursor = connection.execute(f"{text}; {CLOCK}".encode())
         while cursor.nextset():
             pass
-        self._set_clock(int(cursor.fetchall()[0][0]), began)
-
-    def _set_clock(self, database_ms: int, asked: float) -> None:
-        answered = time.monotonic()
-        self._clock = (database_ms, (asked + answered) / 2)
+        self._clock.hear(int(cursor.fetchall()[0][0]), asked)
 
     # --- what it is --------------------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:
         """Counted on from when the database was last asked: nobody waits for it."""
-        if self._clock is None:
+        if not self._clock.is_known:
             self._opened()
-        assert self._clock is not None
-        database_ms, at = self._clock
-        return database_ms + int((time.monotonic() - at) * 1000)
+        return self._clock.now_ms()
 
     @property
     def server(self) -> Server:
@@ -337,10 +329,7 @@ class PostgresDatabase:
             return pool
         with self._lock:
             if self._pool is None:
-                began = time.monotonic()
-                server, database_ms = look(self._conninfo)
-                self._set_clock(database_ms, began)
-                self._server = server
+                self._server = server = look(self._conninfo, self._clock)
                 self._begin_writing = begin_writing(server)
                 self._begin_reading = begin_reading(server)
                 self._end_writing = end_writing(server, self._me).encode()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from gateway.errors import DatabaseRefused
+from gateway.store.postgres_clock import ServerClock
 from gateway.store.postgres_errors import unreachable
 
 # 13 knows pg_current_xact_id_if_assigned().
@@ -36,15 +37,17 @@ class Server:
     synchronous_commit: str
 
 
-def look(conninfo: str) -> tuple[Server, int]:
-    """The server, and what time it is there in milliseconds. Raises StorageUnavailable."""
+def look(conninfo: str, clock: ServerClock) -> Server:
+    """The server; the clock hears what time it is there. Raises StorageUnavailable."""
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
+            asked = clock.begin()
             row = connection.execute(FIND_OUT).fetchone()
             assert row is not None
+            clock.hear(row[0], asked)
             # A pooler makes up the process id that it tells its clients.
             is_pooled = row[1] != connection.info.backend_pid
-            return Server(connection.info.server_version, row[2], row[3], is_pooled, *row[4:]), row[0]
+            return Server(connection.info.server_version, row[2], row[3], is_pooled, *row[4:])
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
 
