@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from apscheduler.executors.pool import ThreadPoolExecutor as JobThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from gateway.errors import StorageUnavailable
+from gateway.errors import ProviderError, StorageUnavailable
 from gateway.flow.advance import Claim
 from gateway.scheduler.lock import WorkerPlace
 from gateway.steps.context import Stopping
@@ -240,5 +240,8 @@ def guarded(housekeeping: Housekeeping) -> None:
         housekeeping.run()
     except Stopping:
         log.info("housekeeping.stopped", extra={"fields": {"job": housekeeping.name}})
+    except (ProviderError, StorageUnavailable) as error:
+        # Everyday trouble of others.
+        log.warning("housekeeping.put_off", extra={"fields": {"job": housekeeping.name, "reason": str(error)}})
     except Exception:
         log.exception("housekeeping.failed", extra={"fields": {"job": housekeeping.name}})

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import State, Tenant, Wanted
-from gateway.errors import StorageUnavailable
+from gateway.errors import StorageUnavailable, TryLater
 from gateway.flow.advance import Claim
 from gateway.scheduler import embedded
 from gateway.scheduler.embedded import Driving, EmbeddedScheduler, Housekeeping, Turn
@@ -440,6 +440,28 @@ def test_housekeeping_that_fails_is_logged_and_done_again(
     failures = [record for record in caplog.records if record.message == "housekeeping.failed"]
     assert len(failures) >= 2
     assert getattr(failures[0], "fields") == {"job": "reconcile"}  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    "trouble", [TryLater("Vapi answers 502.", provider="vapi"), StorageUnavailable("The database cannot be reached.")]
+)
+def test_housekeeping_that_others_keep_from_its_work_is_put_off(
+    slow: None, desk: Desk, caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    done: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def fail() -> None:
+        done.put(None)
+        raise trouble
+
+    with caplog.at_level(logging.WARNING, "gateway.scheduler"):
+        start(desk.scheduler(housekeeping=(Housekeeping("reconcile", 0.02, fail),)))
+        for _ in range(3):
+            done.get(timeout=SECONDS)
+
+    put_off = [record for record in caplog.records if record.message == "housekeeping.put_off"]
+    assert getattr(put_off[0], "fields") == {"job": "reconcile", "reason": str(trouble)}  # noqa: B009
+    assert "housekeeping.failed" not in caplog.text
 
 
 def test_housekeeping_that_gives_way_to_the_end_is_no_failure(
