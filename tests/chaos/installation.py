@@ -205,6 +205,7 @@ class Installation:
             return reconcile(gateway.steps, apply=apply)
         finally:
             gateway.http.close()
+            gateway.steps.slots.close()
             gateway.close_writer()
 
     def _kill(self) -> None:

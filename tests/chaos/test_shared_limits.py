@@ -1,0 +1,160 @@
+"""Real processes at work on one database: what is limited is limited for all of them together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.flow import operate
+from gateway.flow.operate import Operator
+from gateway.settings import Settings, load
+from gateway.store import tenants
+from gateway.store.database import Database, Transaction, in_transaction
+from gateway.store.engines import open_database
+from gateway.wiring import rules_from
+from tests import databases
+from tests.chaos.installation import environment
+from tests.chaos.worlds import PretendWorld
+
+pytestmark = pytest.mark.chaos
+
+SECONDS = 60.0
+LIMIT = 3
+
+
+class Crew:
+    """One database, and as many processes on it as are started."""
+
+    def __init__(self, folder: Path, world: PretendWorld, stack: ExitStack, changes: dict[str, str]) -> None:
+        self.world = world
+        self._folder, self._stack = folder, stack
+        url = {"DATABASE_URL": databases.database_url(folder)}
+        limits = {"TWILIO_CONCURRENCY": str(LIMIT), "VAPI_CONCURRENCY": str(LIMIT)}
+        times = {"PROVIDER_TIMEOUT_SECONDS": "5", "LEASE_SECONDS": "20", "SETTLE_SECONDS": "25"}
+        self._environ = environment(folder, world, {**url, **limits, **times, **changes})
+        self.settings: Settings = load(self._environ)
+        self.database: Database = open_database(self.settings)
+
+    def add(self, count: int) -> None:
+        """So many more tenants with everything still to be done for them."""
+        who, rules = Operator("test", "to have some work"), rules_from(self.settings)
+        now_ms = time.time_ns() // 1_000_000
+
+        def job(tx: Transaction) -> None:
+            there = len(tenants.list_page(tx, limit=1000))
+            for number in range(there, there + count):
+                operate.add(tx, f"t{number}", {}, rules, who, now_ms)
+
+        in_transaction(self.database, job)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", *command],
+                cwd=self._folder,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._stack.callback(end, process)
+        return process
+
+    def count(self, state: str, blocked: str | None = None) -> int:
+        with self.database.read() as tx:
+            found = [each for each in tenants.list_page(tx, limit=1000) if each.state == state]
+        return sum((each.block.code if each.block else None) == blocked for each in found)
+
+    def calls(self) -> int:
+        return sum(self.world.ask("GET", "")["calls"].values())
+
+    def most_open(self) -> dict[str, int]:
+        found: dict[str, int] = self.world.ask("GET", "")["most_open"]
+        return {vendor: most for vendor, most in found.items() if vendor != "stripe"}
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(SECONDS)
+    finally:
+        process.kill()
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture(params=databases.KINDS)
+def crew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Crew]]:
+    """Makes an installation on a database of each kind, with these settings."""
+    with databases.using(request.param), ExitStack() as stack:
+        world = PretendWorld()
+        stack.callback(world.close)
+
+        def make(**changes: str) -> Crew:
+            made = Crew(tmp_path, world, stack, changes)
+            stack.callback(made.database.close)
+            return made
+
+        yield make
+
+
+def test_no_more_calls_are_open_at_once_than_one_limit_for_workers_and_commands_allows(
+    crew: Callable[..., Crew],
+) -> None:
+    us = crew()
+    us.world.ask("POST", "/policies", {"latency_ms": 40})
+    us.add(12)
+
+    workers = [us.start("work") for _ in range(3)]
+    commands = [us.start("reconcile") for _ in range(2)]
+    wait_until(lambda: us.count("active") == 12)
+    assert [command.wait(SECONDS) for command in commands] == [0, 0]
+    # What the commands held is the workers' again.
+    us.add(12)
+    wait_until(lambda: us.count("active") == 24)
+
+    assert [worker.poll() for worker in workers] == [None, None, None]
+    assert us.most_open() == {"twilio": LIMIT, "vapi": LIMIT}
+
+
+def test_when_one_is_told_to_slow_down_all_of_them_do(crew: Callable[..., Crew]) -> None:
+    us = crew()
+    us.world.ask("POST", "/faults", {"operation": "twilio.search", "kind": "rate_limit", "retry_after": 4})
+    for _ in range(3):
+        us.start("work")
+    us.add(12)
+
+    wait_until(lambda: any(entry["what"] == "fault" for entry in us.world.log()))
+    time.sleep(1)
+    calls = us.world.ask("GET", "")["calls"]
+    time.sleep(1.5)
+    calls_later = us.world.ask("GET", "")["calls"]
+
+    assert {name: count for name, count in calls.items() if name.startswith("twilio.")} == {
+        name: count for name, count in calls_later.items() if name.startswith("twilio.")
+    }
+    wait_until(lambda: us.count("active") == 12)
+
+
+def test_all_of_them_together_buy_no_more_than_the_cap_allows(crew: Callable[..., Crew]) -> None:
+    us = crew(MAX_PURCHASES_PER_HOUR="5")
+    us.world.ask("POST", "/policies", {"latency_ms": 20})
+    us.add(12)
+
+    for _ in range(3):
+        us.start("work")
+    wait_until(lambda: us.count("active") + us.count("provisioning", "spend_cap") == 12)
+
+    assert us.count("active") == 5
+    assert sum(entry["what"] == "bought" for entry in us.world.log()) == 5
