@@ -75,7 +75,7 @@ def backup(file: Path, as_json: bool) -> None:
 
 def check_copy(path: Path) -> None:
     """A copy that cannot be read is no backup."""
-    copy = SqliteDatabase(path)
+    copy = SqliteDatabase(path, is_alone=True)
     try:
         copy.quick_check()
     except GatewayError as error:

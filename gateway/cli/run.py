@@ -30,6 +30,7 @@ def serve(worker: bool) -> None:
     Two of these on one database do no harm: one of them works, both take events.
     """
     from gateway.store.engines import open_database
+    from gateway.store.use import UseLock
     from gateway.web.server import serve as serve_forever
     from gateway.wiring import with_pretend_world
 
@@ -39,6 +40,9 @@ def serve(worker: bool) -> None:
     # What cannot be stored now may be stored later: the worker process says so, and tells senders to come again.
     with suppress(StorageUnavailable):
         open_database(settings).close()
+    if settings.database.conninfo is None:
+        # Worker processes come and go; nobody may put another file in the database's place in between.
+        UseLock(settings.database.path).share()
     with_pretend_world(settings)
     host, port = settings.web.host, settings.web.port
     log_event(log, "serve.starting", mode=settings.mode, env=settings.env, host=host, port=port, worker=worker)

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import sqlite_utils
-from sqlite_utils import Migrations
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import file
+from gateway.store.closing import refuse_closed
 from gateway.store.database import IntegrityError, Row, Wakes, run_after_commit
-from gateway.store.portable import for_sqlite
 from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY
+from gateway.store.sqlite_migrations import applied_names, apply
+from gateway.store.use import UseLock
 
 BUSY_TIMEOUT_SECONDS = 5.0
 JOURNAL_PAUSE_SECONDS = 0.05
-MIGRATION_SET = "gateway"
 # Fixed in 3.51.3: until then a checkpoint beside a commit may reset the WAL and corrupt the file.
 SAFE_WAL_VERSION = (3, 51, 3)
 
@@ -102,12 +102,17 @@ class SqliteDatabase:
     that alone the 99th percentile of intake is several times worse. The busy handler stays, for other processes.
 
     busy_timeout_seconds: how long a write waits for another one before it gives up.
+    is_alone: nobody else can have the file: whoever opens it holds `<database>.use` alone, or nobody else knows of it.
+    Then one that was moved away can be written too.
     """
 
     name = "sqlite"
 
-    def __init__(self, path: str | Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, path: str | Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS, *, is_alone: bool = False
+    ) -> None:
         self.path = Path(path)
+        self._use = None if is_alone else UseLock(self.path)
         self.on_change: Callable[[], None] | None = None
         self.last_words: Callable[[Wakes], str] | None = None
         self._busy_timeout_seconds = busy_timeout_seconds
@@ -134,6 +139,8 @@ class SqliteDatabase:
             self._refuse_another()
             tx = SqliteTransaction(self._writer)
             with translated_errors(self.path), self._let_go_of_what_stays_shut(), writing(self._writer):
+                if self._use is not None:
+                    refuse_closed(tx, self.path)
                 yield tx
         finally:
             self._write_lock.release()
@@ -177,6 +184,7 @@ class SqliteDatabase:
 
         For a connection that may write puts what a -wal holds into the file as it closes, whosever that is.
         """
+        self._share()
         if file.size_of(self.path) is not None:
             beside = file.left_beside(self.path)
             try:
@@ -217,13 +225,10 @@ class SqliteDatabase:
             return applied_names(self.utils)
 
     def apply_migrations(self, scripts: dict[str, str], refuse: Callable[[list[str]], None]) -> list[str]:
-        migrations = Migrations(MIGRATION_SET)
-        for name, sql in scripts.items():
-            migrations(name=name)(script(for_sqlite(sql)))
         with self.transaction():
             before = applied_names(self.utils)
             refuse(before)
-            migrations.apply(self.utils)
+            apply(self.utils, scripts)
             return [name for name in applied_names(self.utils) if name not in before]
 
     def vacuum_into(self, target: Path) -> None:
@@ -235,6 +240,16 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close every connection; only when no other thread is using this database."""
+        self._close_connections()
+        if self._use is not None:
+            self._use.free()
+
+    def _share(self) -> None:
+        """Raise DatabaseRefused while somebody else has the file alone."""
+        if self._use is not None:
+            self._use.share()
+
+    def _close_connections(self) -> None:
         for connection in (self._writer, self._watcher):
             if connection is not None:
                 connection.close()
@@ -253,7 +268,7 @@ class SqliteDatabase:
             if error_code(error) in (READ_ONLY, CANNOT_OPEN):
                 self._era += 1
                 with self._watcher_lock:
-                    self.close()
+                    self._close_connections()
             raise
 
     @property
@@ -263,6 +278,7 @@ class SqliteDatabase:
 
     def connect(self) -> Any:
         """A new connection with every pragma set. The first one makes the file if there is none."""
+        self._share()
         with translated_errors(self.path):
             if self._identity is not None:
                 self._refuse_another()
@@ -377,17 +393,3 @@ def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterat
 def error_code(error: Exception) -> int:
     """The engine's primary code; 0 where it gave none."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-def script(sql: str) -> Callable[[Any], None]:
-    def run(utils: Any) -> None:
-        utils.executescript(sql)
-
-    return run
-
-
-def applied_names(utils: Any) -> list[str]:
-    table = utils["_sqlite_migrations"]
-    if not table.exists():
-        return []
-    return [row["name"] for row in table.rows_where("migration_set = ?", [MIGRATION_SET])]

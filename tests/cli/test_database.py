@@ -48,7 +48,7 @@ def test_programs_that_start_together_on_a_new_path_all_find_one_database(place:
 
     assert [status for _, status in ends] == [0, 0, 0, 0], ends
     assert sorted(json.loads(out)["bound"] for (out, _), _ in ends) == [False, False, False, True]
-    assert sorted(file.name for file in place.iterdir()) == ["gateway.db"]
+    assert sorted(file.name for file in place.iterdir()) == ["gateway.db", "gateway.db.use"]
 
 
 @pytest.mark.sqlite_file
@@ -57,7 +57,7 @@ def test_a_backup_holds_everything_and_the_gateway_goes_on(acme: Sandbox, run: R
     acme.deliver("checkout.completed", "bob")
 
     assert result.status == 0
-    copy = SqliteDatabase(place / "copy.db")
+    copy = SqliteDatabase(place / "copy.db", is_alone=True)
     with copy.read() as tx:
         assert tx.all("SELECT tenant_key FROM tenants") == [{"tenant_key": "acme"}]
     copy.close()
