@@ -31,6 +31,10 @@ COMMANDS: Mapping[str, Entry] = {
     "events": ("gateway.cli.events:events", "Look at what was received, and have it looked at again."),
     "reconcile": ("gateway.cli.reconcile:reconcile", "Compare what we believe with what Twilio and Vapi say."),
     "backup": ("gateway.cli.database:backup", "Write a consistent copy of the database while it runs."),
+    "restore": (
+        "gateway.cli.restore:restore",
+        "Put a backup in the database's place; reconciles before any purchase.",
+    ),
     "clock": ("gateway.cli.clock:clock", "Show or move the sandbox's clock."),
 }
 

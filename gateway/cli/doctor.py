@@ -15,6 +15,7 @@ from gateway import display
 from gateway.cli.opening import Opened, opened, settings_with_logs, wall_clock_ms
 from gateway.cli.output import as_json_option, print_json, printable
 from gateway.errors import GatewayError
+from gateway.flow.after_restore import sentence
 from gateway.scheduler.lock import WorkerLock, place_of
 from gateway.settings import Settings
 from gateway.settings.text import is_loopback, split_url
@@ -126,7 +127,7 @@ def about_database(settings: Settings) -> Iterator[Finding]:
         with opened(settings) as session:
             if is_file:
                 yield from about_file(session.database, path)
-            for look in (about_storing, about_clock, about_worker, about_inbox, about_tenants, about_provider_states):
+            for look in CHECKS:
                 yield from look(session)
     except GatewayError as error:
         yield Finding("database", False, str(error))
@@ -265,3 +266,21 @@ def about_provider_states(session: Opened) -> Iterator[Finding]:
         elif state.paused_until_ms > now_ms:
             wait = display.distance(state.paused_until_ms, now_ms)
             yield Finding(state.name, None, f"asked us to slow down; calls go on {wait}")
+
+
+def about_restore(session: Opened) -> Iterator[Finding]:
+    with session.database.read() as tx:
+        says = sentence(tx, session.rules.settle_ms)
+    if says is not None:
+        yield Finding("restore", False, says)
+
+
+CHECKS: tuple[Check, ...] = (
+    about_storing,
+    about_clock,
+    about_worker,
+    about_inbox,
+    about_tenants,
+    about_provider_states,
+    about_restore,
+)

@@ -35,11 +35,7 @@ class Opened:
 
     @property
     def actor(self) -> str:
-        """Who acts, for the tenant's story: the account on this machine."""
-        try:
-            return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
-        except KeyError:
-            return f"cli:{os.getuid()}"
+        return actor()
 
     def now_ms(self) -> int:
         """The gateway's clock: the database's or the wall clock, and how far a sandbox's is ahead."""
@@ -47,6 +43,14 @@ class Opened:
             offset_ms = installation.clock_offset_ms(tx)
         at_ms = self.database.now_ms()
         return (wall_clock_ms() if at_ms is None else at_ms) + offset_ms
+
+
+def actor() -> str:
+    """Who acts, for the tenant's story: the account on this machine."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"cli:{os.getuid()}"
 
 
 def wall_clock_ms() -> int:

@@ -37,7 +37,8 @@ def tell(report: Report, apply: bool, as_json: bool) -> None:
     if as_json:
         for drift in report.drifts:
             print_json(asdict(drift))
-        print_json({"compared": report.compared, "different": len(report.drifts), "mended": report.mended})
+        counts = {"compared": report.compared, "different": len(report.drifts), "mended": report.mended}
+        print_json({**counts, "held_back": report.held_back})
         return
     print_table(
         ["what", "tenant", "explained"],
@@ -45,6 +46,8 @@ def tell(report: Report, apply: bool, as_json: bool) -> None:
         empty=f"{report.compared} {'tenant' if report.compared == 1 else 'tenants'} compared: "
         "everything is as we believe.",
     )
+    if report.held_back:
+        click.echo(report.held_back)
     if report.drifts and not apply:
         click.echo("Nothing was changed. With --apply, imports and assignments are mended; money is only reported.")
     elif report.drifts:

@@ -8,6 +8,7 @@ import re
 MAX_TAG_CHARACTERS = 40  # Vapi's `name` holds 40, Twilio's FriendlyName 64 (Vapi OpenAPI, 2026-08-20).
 TAG_PREFIX = "rf:"
 
+TAG = re.compile(r"rf:(?P<env>[^:]+):(?P<digest>[0-9a-f]{16}):(?P<generation>[1-9][0-9]{0,8})")
 LEGAL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -22,11 +23,21 @@ def tag(env: str, tenant_key: str, generation: int) -> str:
     Hashed, so that nothing about a customer reaches a provider. `tenant_key` is the tenant's own key, never an alias.
     Raises ValueError when it would not fit, which takes an env of 16 characters and a thousand generations.
     """
-    digest = hashlib.sha256(tenant_key.encode()).hexdigest()[:16]
-    text = f"{TAG_PREFIX}{env}:{digest}:{generation}"
+    text = f"{TAG_PREFIX}{env}:{digest(tenant_key)}:{generation}"
     if generation < 1 or len(text) > MAX_TAG_CHARACTERS:
         raise ValueError(f"no tag fits generation {generation} of environment {env}")
     return text
+
+
+def digest(tenant_key: str) -> str:
+    """What of a key is in its tags."""
+    return hashlib.sha256(tenant_key.encode()).hexdigest()[:16]
+
+
+def read_tag(env: str, text: str) -> tuple[str, int] | None:
+    """(digest of the key, generation) of a tag of this environment; None for any other name."""
+    match = TAG.fullmatch(text)
+    return (match["digest"], int(match["generation"])) if match and match["env"] == env else None
 
 
 def is_tag(text: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gateway.errors import StorageUnavailable
 from gateway.flow.receive import StorageProbe
 from gateway.ports import Clock
-from gateway.store import inbox, providers
+from gateway.store import aftermath, inbox, providers
 from gateway.store.database import Database
 
 LATE_BACKLOG_MS = 60_000
@@ -29,7 +29,7 @@ class Health:
         return self._probe.problem(self._clock.now_ms())
 
     def degraded(self) -> dict[str, str]:
-        """What else is wrong: `worker`, `backlog`, `providers`, each with a sentence."""
+        """What else is wrong: `worker`, `backlog`, `providers`, `restore`, each with a sentence."""
         found: dict[str, str] = {}
         worker = self._worker_problem()
         if worker is not None:
@@ -38,6 +38,7 @@ class Health:
             with self._database.read() as tx:
                 backlog = inbox.backlog(tx)
                 states = providers.states(tx)
+                is_restored = aftermath.restored_at_ms(tx) is not None
         except StorageUnavailable:
             return found
         now_ms = self._clock.now_ms()
@@ -47,4 +48,6 @@ class Health:
         troubled = [s.name for s in states.values() if s.is_refusing or s.paused_until_ms > now_ms]
         if troubled:
             found["providers"] = f"Calls are held back from: {', '.join(sorted(troubled))}."
+        if is_restored:
+            found["restore"] = "A backup was put back: nothing is bought or given back until all was compared."
         return found

@@ -15,6 +15,7 @@ from gateway.domain.model import Held, Step, Tenant, Wanted
 from gateway.domain.recipe import Holdings, target_of
 from gateway.domain.rules import Rules
 from gateway.errors import ProviderError
+from gateway.flow import after_restore
 from gateway.flow.reconsider import target_for
 from gateway.ports import Entry, OwnedNumber
 from gateway.steps.context import StepParts, in_flight
@@ -30,23 +31,32 @@ LIST_TIMES = 4
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """drifts: every difference.   mended: how many tenants were woken to look.   compared: tenants looked at."""
+    """drifts: every difference.   mended: how many tenants were woken to look.   compared: tenants looked at.
+
+    held_back: why nothing is bought or given back now; None where that is not so.
+    """
 
     drifts: tuple[Drift, ...]
     mended: int
     compared: int
+    held_back: str | None = None
 
 
 def reconcile(parts: StepParts, *, apply: bool) -> Report:
     """Compare everything under our tags. apply: put what a look can settle in doubt and wake its tenant.
 
-    Raises a ProviderError when either side cannot be listed whole, Stopping when this process is to end. Safe to
-    repeat, and to run anywhere.
+    The first one that starts late enough after a backup was put back also has tenants take over what is theirs; until
+    then nothing is mended. Raises a ProviderError when either side cannot be listed whole, Stopping when this process
+    is to end. Safe to repeat, and to run anywhere.
     """
+    began_ms = parts.clock.now_ms()
     numbers = [SeenNumber(each.sid, each.number, each.tag) for each in list_numbers(parts)]
     entries = [seen_entry(each, parts.rules) for each in list_entries(parts)]
+    if apply:
+        apply = after_restore.settle(parts, all_tenants, numbers, began_ms)
     now_ms = parts.clock.now_ms()
     with parts.database.read() as tx:
+        held_back = after_restore.sentence(tx, parts.rules.settle_ms)
         believed = [believe(tx, tenant, parts.rules, now_ms) for tenant in all_tenants(tx)]
         watched = {one.number: one.tag for one in intents.refused_since(tx, now_ms - parts.rules.watch_ms)}
     found = compare(believed, numbers, entries, f"{keys.TAG_PREFIX}{parts.rules.env}:", watched)
@@ -54,7 +64,13 @@ def reconcile(parts: StepParts, *, apply: bool) -> Report:
     mended = sum(mend(parts, drift) for drift in found) if apply else 0
     for drift in found:
         log.warning("drift", extra={"fields": {"code": drift.code, "tenant": drift.tenant_key, "what": drift.message}})
-    return Report(tuple(found), mended, len(believed))
+    return Report(tuple(found), mended, len(believed), held_back)
+
+
+def reconcile_if_restored(parts: StepParts) -> None:
+    """As soon as that may settle it: tenants wait for it."""
+    if after_restore.is_due(parts):
+        reconcile(parts, apply=True)
 
 
 def list_numbers(parts: StepParts) -> list[OwnedNumber]:

@@ -11,7 +11,7 @@ from functools import partial
 from gateway.flow.advance import advance
 from gateway.flow.apply import ApplyParts
 from gateway.flow.probe import probe_refusing
-from gateway.flow.reconcile import reconcile
+from gateway.flow.reconcile import reconcile, reconcile_if_restored
 from gateway.flow.turn import EVENTS_A_TURN, LEFT_PAUSE_MS, apply_some, claim, take_turn
 from gateway.scheduler.embedded import Driving, Housekeeping, Turn
 from gateway.scheduler.engine import EngineDriving
@@ -22,6 +22,7 @@ from gateway.store.database import Database, in_transaction
 from gateway.store.leases import TenantBusy
 
 RECONCILE_SECONDS = 300.0
+RESTORE_SECONDS = 15.0
 PROBE_SECONDS = 5.0
 EXPIRE_SECONDS = 600.0
 EXPIRE_ROWS = 2000
@@ -71,6 +72,7 @@ def housekeeping(settings: Settings, steps: StepParts) -> tuple[Housekeeping, ..
 
     return (
         Housekeeping("reconcile", RECONCILE_SECONDS, lambda: logged_reconcile(steps)),
+        Housekeeping("restore", RESTORE_SECONDS, lambda: reconcile_if_restored(steps)),
         Housekeeping("probe", PROBE_SECONDS, lambda: logged_probe(steps)),
         Housekeeping("expire", EXPIRE_SECONDS, expire),
     )

@@ -15,6 +15,7 @@ from gateway.domain.retry import asked_pause_ms
 from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
 from gateway.steps import former_names, release_number
+from gateway.steps.after_restore import hold_back_purchase
 from gateway.steps.choose_number import choose, options_of, require_assistant
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
 from gateway.steps.purchase_caps import check_purchase_caps, keep_waiting_for_cap
@@ -37,6 +38,8 @@ def make(ctx: Context) -> Outcome:
         if intent is None:
             intent = choose(ctx)
         elif intent.status is IntentStatus.CHOSEN:
+            # Held back already, it has looked: to look once more would only cost calls.
+            ctx.read(lambda tx: hold_back_purchase(ctx, tx, ctx.now_ms()))
             keep_waiting_for_cap(ctx, intent)
             require_assistant(ctx, options_of(ctx))
         if intent.status is not IntentStatus.CHOSEN:
@@ -71,6 +74,8 @@ def look_first(ctx: Context, intent: Intent) -> Outcome | None:
         return several_under_our_tag(ctx, intent, tagged)
     if tagged:
         return adopt(ctx, intent, tagged[0], "found under our tag before buying")
+    # While that is so the rest can wait: a reconcile finds what is under other names.
+    ctx.read(lambda tx: hold_back_purchase(ctx, tx, ctx.now_ms()))
     forgotten = former_names.look(ctx)
     if forgotten is not None:
         return forgotten
@@ -89,6 +94,7 @@ def send(ctx: Context, intent: Intent) -> Outcome:
         current = intents.open_of(tx, ctx.tenant)
         if current is None or (current.id, current.status) != (intent.id, intent.status):
             raise Halted(Outcome("changed_meanwhile"))
+        hold_back_purchase(ctx, tx, now_ms)
         is_first_post = current.status is IntentStatus.CHOSEN
         if current.first_sent_at_ms is None or (is_first_post and ctx.rules.purchases_are_stopped):
             check_purchase_caps(ctx, tx, now_ms)

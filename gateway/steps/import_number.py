@@ -14,6 +14,7 @@ from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import HOUR_MS
 from gateway.errors import Refused, TryLater, Unclear
 from gateway.ports import Entry, OwnedNumber
+from gateway.steps.after_restore import hold_back
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
 from gateway.steps.release_number import AT_ASSISTANTS, REMOVE, TIDY, check_release_brake
 from gateway.store import attempts, ledger
@@ -180,6 +181,7 @@ def absent(ctx: Context, looked_at_ms: int) -> Outcome:
 def remove(ctx: Context, entry_id: str, operation: str) -> Outcome:
     def before(tx: Transaction, now_ms: int) -> None:
         if operation == REMOVE:
+            hold_back(ctx, tx, now_ms)
             check_release_brake(ctx, tx, now_ms)
         put_maybe(ctx, tx, entry_id, now_ms)
 

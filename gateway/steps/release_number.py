@@ -12,6 +12,7 @@ from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import DAY_MS, HOUR_MS
 from gateway.errors import Refused, TryLater
 from gateway.ports import Entry, OwnedNumber
+from gateway.steps.after_restore import hold_back
 from gateway.steps.context import BRAKES, Context, Effect, Halt, Halted, Outcome, no
 from gateway.store import attempts, holdings, intents, journal, ledger
 from gateway.store.database import Transaction
@@ -54,6 +55,7 @@ def delete(ctx: Context, intent: Intent, sid: str) -> Outcome:
         return not_as_believed(ctx, intent, there)
 
     def before(tx: Transaction, now_ms: int) -> None:
+        hold_back(ctx, tx, now_ms)
         check_release_brake(ctx, tx, now_ms)
         put_releasing(ctx, tx, now_ms)
 
@@ -137,12 +139,17 @@ def delete_again(ctx: Context, intent: Intent, left: OwnedNumber, looked_at_ms: 
     wait_ms = since_ms + ctx.pause_ms(min(ctx.tenant.tries + 1, 5)) - looked_at_ms
     if wait_ms > 0:
         return Outcome("still_there", {"number": left.number}, wait_until_ms=looked_at_ms + wait_ms)
+
+    def before(tx: Transaction, now_ms: int) -> None:
+        hold_back(ctx, tx, now_ms)
+        put_releasing(ctx, tx, now_ms)
+
     effect = ctx.effect(
         ctx.telephony.provider,
         RELEASE,
         left.number,
         lambda deadline: ctx.telephony.release(left.sid, deadline),
-        lambda tx, now_ms: put_releasing(ctx, tx, now_ms),
+        before,
     )
     return deleted(ctx, intent, left.sid, effect)
 
@@ -154,7 +161,7 @@ def remove_again(ctx: Context, intent: Intent, entry: Entry, looked_at_ms: int) 
         REMOVE,
         intent.number,
         lambda deadline: ctx.assistants.remove(entry.id, deadline),
-        lambda tx, now_ms: None,
+        lambda tx, now_ms: hold_back(ctx, tx, now_ms),
     )
     told = "removed" if effect.error is None else attempts.UNCLEAR
     if isinstance(effect.error, TryLater | Refused):
