@@ -20,30 +20,18 @@ KILLS_A_WORLD = 25
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__.split(":")[1].strip())
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs in all  [default: 100]")
-    parser.add_argument("--seed", default=None, help="decides stories, faults and kills  [default: a random one]")
-    parser.add_argument("--worlds-at-once", type=int, default=2, help="how many worlds run side by side  [default: 2]")
-    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument("--engine", choices=("embedded", "procrastinate"), default="embedded", help="on PostgreSQL")
-    parser.add_argument("--webs", type=int, default=1, help="how many `serve`  [default: 1]")
-    parser.add_argument(
-        "--workers", type=int, default=0, help="how many `work`; with none the webs work  [default: 0]"
-    )
-    parser.add_argument("--checkout", type=Path, default=None, help="take an earlier release from its history")
-    parser.add_argument("--keep", type=Path, default=None, help="keep each world's database and logs in this folder")
-    options = parser.parse_args(arguments)
+    options = parsed(arguments)
     # What the judge's own reconciling tells is part of the verdict, not of the output.
     for name in ("gateway", "psycopg.pool"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     seed = options.seed or secrets.token_hex(4)
     print(f"seed                  {seed}", flush=True)
-    shape = Shape(options.database, options.engine, options.webs, options.workers, options.checkout)
+    shape = shape_of(options)
     worlds = max(1, round(options.kills / KILLS_A_WORLD))
     shares = [options.kills * (n + 1) // worlds - options.kills * n // worlds for n in range(worlds)]
     began = time.monotonic()
     totals = Totals()
-    with ThreadPoolExecutor(options.worlds_at_once) as pool:
+    with ThreadPoolExecutor(options.worlds_at_once or (1 if shape.is_postgres else 2)) as pool:
         runs = [pool.submit(one, f"{seed}-{n}", kills, shape, options.keep) for n, kills in enumerate(shares)]
         for run in runs:
             totals.add(run.result())
@@ -51,6 +39,32 @@ def main(arguments: list[str] | None = None) -> int:
         print(line)
     print(f"took                  {time.monotonic() - began:.0f} s")
     return 1 if totals.is_broken else 0
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__.split(":")[1].strip())
+    add = parser.add_argument
+    add("--kills", type=int, default=100, help="SIGKILLs in all  [default: 100]")
+    add("--seed", default=None, help="decides stories, faults and kills  [default: a random one]")
+    add("--database", choices=("sqlite", "postgres"), default="sqlite", help="[default: sqlite]")
+    add("--engine", choices=("procrastinate", "embedded"), default="procrastinate", help="on PostgreSQL")
+    add("--webs", type=int, help="how many `serve`  [default: 1, on PostgreSQL 2]")
+    add("--workers", type=int, help="how many `work`; with none `serve` works  [default: 0, on PostgreSQL 3]")
+    add("--worlds-at-once", type=int, help="how many run side by side  [default: 2, on PostgreSQL 1]")
+    add("--checkout", type=Path, help="on PostgreSQL half of all starts are of an earlier release in its history")
+    add("--keep", type=Path, default=None, help="keep each world's database and logs in this folder")
+    return parser.parse_args(arguments)
+
+
+def shape_of(options: argparse.Namespace) -> Shape:
+    if options.database == "sqlite":
+        return Shape(webs=given(options.webs, 1), workers=given(options.workers, 0))
+    webs, workers = given(options.webs, 2), given(options.workers, 3)
+    return Shape("postgres", options.engine, webs, workers, options.checkout)
+
+
+def given(number: int | None, otherwise: int) -> int:
+    return otherwise if number is None else number
 
 
 def one(seed: str, kills: int, shape: Shape, keep: Path | None) -> Totals:
