@@ -169,7 +169,7 @@ def bounded_shutdown(app: Asgi, seconds: float = SHUTDOWN_SECONDS, leave: Callab
 def _count_from_the_signal(seconds: float, leave: Callable[[int], Any]) -> None:
     """The event loop hears of signals by a descriptor, so that a handler of our own can be called beside it.
 
-    uvloop hears nothing between two runs, as between the start of the application and that of the server (0.22, tried
+    uvloop hears nothing between two runs, as between the start of the application and that of the server (0.23, tried
     2026-11): such a signal is sent once more. Never one that was heard: the server hangs when it is told twice.
     """
     is_deaf_between_runs = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
