@@ -99,21 +99,28 @@ class Intake:
 
         writer.submit(incoming, finished)
 
-    def call(self, incoming: Incoming) -> Receipt:
-        """Store a delivery and wait for the disk; raises why it was not stored."""
+    def submit_and_wait(self, incoming: Incoming, done: Done) -> None:
+        """Like `submit`, for a thread that has nothing else to do: `done` is called in it."""
+        # A bare lock: an Event is built of three, and many threads wait here.
         lock = threading.Lock()
         lock.acquire()
-        answer: list[Receipt | Exception] = []
+        results: list[Receipt | Exception] = []
 
-        def done(result: Receipt | Exception) -> None:
-            answer.append(result)
+        def finished(result: Receipt | Exception) -> None:
+            results.append(result)
             lock.release()
 
-        self.submit(incoming, done)
+        self.submit(incoming, finished)
         lock.acquire()
-        if isinstance(answer[0], Exception):
-            raise answer[0]
-        return answer[0]
+        done(results[0])
+
+    def call(self, incoming: Incoming) -> Receipt:
+        """Store a delivery and wait for the disk; raises why it was not stored."""
+        results: list[Receipt | Exception] = []
+        self.submit_and_wait(incoming, results.append)
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
 
     def close(self, timeout_seconds: float = 10.0) -> None:
         """Store what waits, then end."""

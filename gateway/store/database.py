@@ -64,6 +64,11 @@ class Transaction(Protocol):
         """The same without waiting: whether we have it."""
         ...
 
+    @property
+    def outlives_refusals(self) -> bool:
+        """Whether the transaction goes on after a statement that broke a rule of its tables."""
+        ...
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run `call` once this transaction is on disk; never if it is rolled back."""
         ...

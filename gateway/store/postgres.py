@@ -96,6 +96,10 @@ class PostgresTransaction:
     def try_lock(self, name: str) -> bool:
         return bool(self._execute(b"SELECT pg_try_advisory_xact_lock(" + LOCK_ID + b")", [name]).fetchall()[0][0])
 
+    @property
+    def outlives_refusals(self) -> bool:
+        return False
+
     def after_commit(self, call: Callable[[], None]) -> None:
         self.committed_calls.append(call)
 

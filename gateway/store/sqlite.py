@@ -70,6 +70,10 @@ class SqliteTransaction:
     def try_lock(self, name: str) -> bool:
         return True
 
+    @property
+    def outlives_refusals(self) -> bool:
+        return True
+
     def after_commit(self, call: Callable[[], None]) -> None:
         self.committed_calls.append(call)
 

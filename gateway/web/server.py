@@ -6,6 +6,7 @@ included, lives in the worker, which leaves when the main process is gone.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import importlib
 import importlib.util
@@ -33,6 +34,7 @@ MAX_CONNECTIONS = 4096
 OPEN_FILES = 8192
 READ_BUFFER_BYTES = 64 * 1024
 PARENT_CHECK_SECONDS = 1.0
+RESEND_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 
 Asgi = Callable[..., Any]
@@ -165,17 +167,31 @@ def bounded_shutdown(app: Asgi, seconds: float = SHUTDOWN_SECONDS, leave: Callab
 
 
 def _count_from_the_signal(seconds: float, leave: Callable[[int], Any]) -> None:
-    """The event loop hears of signals by a descriptor, so that a handler of our own can be called beside it."""
+    """The event loop hears of signals by a descriptor, so that a handler of our own can be called beside it.
+
+    uvloop hears nothing between two runs, as between the start of the application and that of the server (0.23, tried
+    2026-11): such a signal is sent once more. Never one that was heard: the server hangs when it is told twice.
+    """
+    is_deaf_between_runs = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    counting: list[threading.Timer] = []
 
     def count(number: int, frame: object) -> None:
-        timer = threading.Timer(seconds, leave, (0,))
-        timer.daemon = True
-        timer.start()
+        if not counting:
+            counting.append(start_timer(seconds, leave, 0))
+        if is_deaf_between_runs and asyncio._get_running_loop() is None:
+            start_timer(RESEND_SECONDS, os.kill, os.getpid(), number)
 
     # Signals reach the main thread only; elsewhere there is nobody to tell.
     with suppress(ValueError):
         signal.signal(signal.SIGTERM, count)
         signal.signal(signal.SIGINT, count)
+
+
+def start_timer(seconds: float, call: Callable[..., Any], *args: Any) -> threading.Timer:
+    timer = threading.Timer(seconds, call, args)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -101,6 +101,18 @@ def test_a_batch_larger_than_one_statement_is_stored_in_order(database: Database
     assert [row.event_id for row in stored(database)] == [f"evt_{n}" for n in range(1300)]
 
 
+@pytest.mark.parametrize("known", [0, 511, 512, 1299])
+def test_one_known_event_makes_no_other_of_its_batch_a_duplicate(database: Database, known: int) -> None:
+    batch = [incoming(event(f"evt_{n}")) for n in range(1300)]
+    put(database, batch[known])
+
+    receipts = put(database, *batch)
+
+    assert receipts.pop(known) == Receipt(duplicates=1)
+    assert receipts == [Receipt(accepted=1)] * 1299
+    assert len(stored(database)) == 1300
+
+
 def test_an_empty_batch_and_an_empty_delivery_store_nothing(database: Database) -> None:
     assert put(database) == []
     assert put(database, incoming()) == [Receipt()]

@@ -23,7 +23,7 @@ class StandardSource:
 
     def __init__(self, secrets: Sequence[str], name: str = "standard") -> None:
         self.name = name
-        self._keys = [_key(secret) for secret in secrets]
+        self._keys = [signing.keyed(_key(secret)) for secret in secrets]
         if not self._keys:
             raise SettingsError(["STANDARD_WEBHOOKS_SECRET is empty, and an empty secret verifies anybody."])
 

@@ -25,7 +25,7 @@ class StripeSource:
 
     def __init__(self, secrets: Sequence[str], name: str = "stripe") -> None:
         self.name = name
-        self._keys = [secret.encode() for secret in secrets]
+        self._keys = [signing.keyed(secret.encode()) for secret in secrets]
         if not self._keys or not all(secret.strip() for secret in secrets):
             raise SettingsError(["STRIPE_WEBHOOK_SECRET is empty, and an empty secret verifies anybody."])
 
