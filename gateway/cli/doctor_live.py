@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from gateway.cli.doctor import Finding
+from gateway.cli.opening import opened
 from gateway.errors import GatewayError
 from gateway.integrations.http import Http
-from gateway.ports import Deadline, NumberWish
+from gateway.ports import Deadline, NumberWish, never
 from gateway.settings import Settings
-from gateway.wiring import SystemClock, assistants_of, billing_of, telephony_of, with_pretend_world
+from gateway.wiring import (
+    SystemClock,
+    assistants_of,
+    billing_of,
+    slot_keeper,
+    telephony_of,
+    with_pretend_world,
+)
 
 ASKED_SUBSCRIPTION = "sub_ringfence_doctor"
 
@@ -19,17 +28,31 @@ def about_providers(settings: Settings) -> Iterator[Finding]:
     settings = with_pretend_world(settings)
     clock = SystemClock()
     http = Http(clock)
-
-    def deadline() -> Deadline:
-        seconds = settings.times.provider_timeout_seconds
-        return Deadline(clock.monotonic() + seconds, clock.now_ms() + round(seconds * 1000))
-
+    seconds = settings.times.provider_timeout_seconds
     try:
-        yield from about_twilio(settings, http, deadline)
-        yield from about_vapi(settings, http, deadline)
-        yield from about_stripe(settings, http, deadline)
+        for vendor, about in (("twilio", about_twilio), ("vapi", about_vapi), ("stripe", about_stripe)):
+            with a_slot(settings, vendor) as is_lost:
+
+                def deadline(is_lost: Callable[[], bool] = is_lost) -> Deadline:
+                    return Deadline(clock.monotonic() + seconds, clock.now_ms() + round(seconds * 1000), is_lost)
+
+                yield from about(settings, http, deadline)
     finally:
         http.close()
+
+
+@contextmanager
+def a_slot(settings: Settings, vendor: str) -> Iterator[Callable[[], bool]]:
+    """Hold one of the calls that all processes together may make; without a database nobody else makes any."""
+    with ExitStack() as stack:
+        try:
+            slots = slot_keeper(settings, stack.enter_context(opened(settings)).database, [])
+            stack.callback(slots.close)
+            is_lost = stack.enter_context(slots.hold(vendor, never))
+        except GatewayError:
+            # What is wrong with the database has its own line.
+            is_lost = never
+        yield is_lost
 
 
 def about_twilio(settings: Settings, http: Http, deadline: Callable[[], Deadline]) -> Iterator[Finding]:
