@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,6 +292,17 @@ def test_a_kept_connection_does_not_carry_a_request_past_its_deadline(clock: Rea
 
         assert [request[:4] for request in server.requests] == [b"GET ", b"GET "]
         assert server.connections == 1
+
+
+def test_a_call_that_becomes_void_while_it_connects_is_not_sent(clock: RealClock, http: Http) -> None:
+    # Asked before it connects, and before it sends.
+    is_void = iter([False, True])
+
+    with Server(hang) as server:
+        error = buy(http, server, replace(within(clock), is_void=is_void.__next__))
+
+    assert isinstance(error, TryLater)
+    assert server.requests == []
 
 
 def test_a_refused_connection_means_that_nothing_was_sent(clock: RealClock, http: Http) -> None:
