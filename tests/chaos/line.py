@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 COMMIT = b"COMMIT\0"
 # The end of every answer, before one byte that says whether a transaction is open.
 READY = b"Z\0\0\0\x05"
-HOW = ("lost before", "answer lost", "lost around")
+WAYS = ("lost before", "answer lost", "lost around")
 
 
 class Link:
@@ -41,8 +41,9 @@ class Line:
     def __init__(self, host: str, port: int, seed: str) -> None:
         """host, port: of the server."""
         self.counts: Counter[str] = Counter()
-        # How likely a COMMIT is to be lost on its way, or its answer.
+        # How likely a COMMIT is to be lost on its way, or its answer; and in which of these ways.
         self.loses_commits = 0.0
+        self.ways: Sequence[str] = WAYS
         self._address = host, port
         self._random = Random(f"{seed}/line")
         self._is_cut = False
@@ -132,6 +133,6 @@ class Line:
     def _fate(self) -> str | None:
         if self._random.random() >= self.loses_commits:
             return None
-        fate = self._random.choice(HOW)
+        fate = self._random.choice(self.ways)
         self.counts[f"commits {fate}"] += 1
         return fate
