@@ -90,9 +90,10 @@ def orphaned(path: Path, beside: Sequence[str]) -> str:
     )
 
 
-def replaced(path: Path) -> str:
+def replaced() -> str:
+    """Without the path: whoever asks `readyz` is told so too."""
     return (
-        f"The database file {path} was moved or replaced while this process had it open, so nothing more is stored. "
+        "The database file was moved or replaced while this process had it open, so nothing more is stored. "
         "Put the very same file back, or stop every process, put the right file there, and start again."
     )
 

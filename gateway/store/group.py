@@ -159,7 +159,12 @@ Job = Callable[[Transaction], Any]
 
 
 def run_each(tx: Transaction, jobs: Sequence[Job]) -> list[Any]:
-    """Run every job in a savepoint of its own; gives each one's result, or the exception that undid it alone."""
+    """Run every job in a savepoint of its own; gives each one's result, or the exception that undid it alone.
+
+    One job alone is its transaction: it raises what went wrong, and needs no savepoint.
+    """
+    if len(jobs) == 1:
+        return [jobs[0](tx)]
     results: list[Any] = []
     for job in jobs:
         try:

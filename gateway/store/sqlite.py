@@ -300,7 +300,7 @@ class SqliteDatabase:
     def _refuse_another(self) -> None:
         """What is written to a file that was moved away is lost to whoever starts next."""
         if file.identity_of(self.path) != self._identity:
-            raise StorageUnavailable(file.replaced(self.path))
+            raise StorageUnavailable(file.replaced())
 
     def _open(self, mode: str) -> Any:
         if file.size_of(self.path) == 0:

@@ -38,6 +38,10 @@ class Desk:
         self.database.path = self.database.path.parent / "missing" / "gateway.db"
 
 
+# It breaks the storage as a file can break; a server's ways are in tests/store/test_postgres.py.
+pytestmark = pytest.mark.sqlite_file
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path / "gateway.db")
