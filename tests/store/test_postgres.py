@@ -310,7 +310,8 @@ def test_of_two_transactions_that_wait_for_each_other_one_is_run_again(database:
 
     in_threads(lambda: lock_both(*ids), lambda: lock_both(*reversed(ids)))
 
-    assert len(runs) == 3
+    # Two servers' processes that look at the same moment may both give way.
+    assert len(runs) in (3, 4)
     with database.read() as tx:
         assert [tenants.get(tx, each).tries for each in ids] == [1, 1]
 
