@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gateway.store import inbox
-from gateway.store.sqlite import SqliteDatabase
+from gateway.store.database import Database
 from gateway.web import WebParts, create_app
 from gateway.web.errors import Answer
 from gateway.web.view import WsgiHeaders, read_body
+from tests import databases
 from tests.integrations.senders import STRIPE
 from tests.web.entries import FlaskEntry, Reply, request
 
@@ -112,7 +113,7 @@ def test_under_an_address_of_somebody_elses_only_the_rest_counts(parts: WebParts
 
 
 def test_threads_that_wait_together_each_get_the_answer_to_their_own_delivery(
-    parts: WebParts, database: SqliteDatabase
+    parts: WebParts, database: Database
 ) -> None:
     entry = FlaskEntry(parts)
     replies: dict[str, Reply] = {}
@@ -126,7 +127,9 @@ def test_threads_that_wait_together_each_get_the_answer_to_their_own_delivery(
 
     senders = [(f"evt_{n}", STRIPE.headers if n % 3 else forge) for n in range(48)]
     threads = [threading.Thread(target=send, args=sender) for sender in senders]
-    with database.transaction():
+    with database.transaction() as tx:
+        if databases.is_postgres():
+            tx.do("LOCK TABLE inbox IN EXCLUSIVE MODE")
         for thread in threads:
             thread.start()
         assert all(reply.status == 401 for reply in replies.values())
