@@ -97,12 +97,14 @@ class Delivery:
     """One time we were told something: the raw bytes, and the headers by lower-case name.
 
     Never stored or logged whole: headers may hold credentials. What is kept of them is the event's.
+    peer: the address of whoever opened the connection, a proxy perhaps.
     """
 
     source: str
     headers: Mapping[str, str]
     body: bytes
     received_at_ms: int
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ log = logging.getLogger("gateway.receive")
 MAX_WAITING_ROWS = 2000
 OVERLOADED_RETRY_SECONDS = 2
 REJECTIONS_PAUSE_SECONDS = 3.0
+# Of each kind of refusal: how many addresses are remembered until then, and how many of them are named.
+MOST_CLIENTS = 1000
+SHOWN_CLIENTS = 3
 PRESSURE_WINDOW_SECONDS = 0.02
 PRESSURE_ROWS_A_SECOND = 300
 
@@ -177,13 +180,17 @@ class Rejections:
         self._lock = threading.Lock()
         self._pending: dict[str, deque[Rejection]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._clients: dict[tuple[str, str], Counter[str]] = {}
         self._is_scheduled = False
 
-    def note(self, source: str, rejection: Rejection) -> None:
-        """Remember one; never fails, never waits for the disk."""
+    def note(self, source: str, rejection: Rejection, client: str = "unknown") -> None:
+        """Remember one; never fails, never waits for the disk. client: the address it came from."""
         with self._lock:
             self._pending.setdefault(source, deque(maxlen=RING_SLOTS)).append(rejection)
             self._counts[source, rejection.code] += 1
+            clients = self._clients.setdefault((source, rejection.code), Counter())
+            if client in clients or len(clients) < MOST_CLIENTS:
+                clients[client] += 1
             is_first, self._is_scheduled = not self._is_scheduled, True
         if is_first:
             self._schedule(REJECTIONS_PAUSE_SECONDS, self.flush)
@@ -193,10 +200,12 @@ class Rejections:
         with self._lock:
             pending, self._pending, self._is_scheduled = self._pending, {}, False
             counts, self._counts = self._counts, Counter()
+            clients, self._clients = self._clients, {}
         if not pending:
             return
         for (source, code), times in counts.items():
-            log_event(log, "webhooks.refused", logging.WARNING, source=source, code=code, times=times)
+            most = [client for client, _ in clients[source, code].most_common(SHOWN_CLIENTS)]
+            log_event(log, "webhooks.refused", logging.WARNING, source=source, code=code, times=times, clients=most)
         try:
             in_transaction(self._database, lambda tx: self._write(tx, pending))
         except GatewayError as error:

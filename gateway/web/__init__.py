@@ -17,6 +17,7 @@ from gateway.errors import StorageUnavailable
 from gateway.web import errors, health, view, webhooks
 from gateway.web.application import Application, WholeResponse
 from gateway.web.parts import Readiness, WebParts
+from gateway.web.proxies import as_seen_from_outside
 
 __all__ = ["Readiness", "WebParts", "create_app"]
 
@@ -40,12 +41,15 @@ def create_app(parts: WebParts | None = None) -> Flask:
     if parts is None:
         from gateway.web.process import parts_when_asked
 
-        return _create_app(parts_when_asked())
-    return _create_app(lambda: parts)
+        settings, asked_parts = parts_when_asked()
+        return _create_app(asked_parts, settings.trusted_proxies, settings.public_url)
+    return _create_app(lambda: parts, parts.trusted_proxies, parts.public_url)
 
 
-def _create_app(parts: Callable[[], WebParts]) -> Flask:
+def _create_app(parts: Callable[[], WebParts], trusted_proxies: int, public_url: str | None) -> Flask:
     app = Application("gateway")
+    outside = as_seen_from_outside(app.wsgi_app, trusted_proxies, public_url)
+    app.wsgi_app = outside  # type: ignore[method-assign, assignment]
     app.config.update(MAX_CONTENT_LENGTH=webhooks.MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     # A doubled slash is another address, not one to be sent to the right one.
     app.url_map.merge_slashes = False

@@ -149,7 +149,8 @@ class Front:
             raise Refused(refused)
         body = await self._bodies.read(receive, headers.get("content-length"))
         try:
-            answer = await self._answer(Delivery(source, headers, body, self._parts.clock.now_ms()))
+            peer = (scope.get("client") or ("",))[0]
+            answer = await self._answer(Delivery(source, headers, body, self._parts.clock.now_ms(), peer))
         except Exception as error:
             answer = errors.error_answer("internal_error")
             self._parts.log.error(

@@ -27,6 +27,7 @@ class WebParts:
     """sources: by the name in their address.   readiness: may take as long as a write; called in a thread.
 
     threads: how many requests Flask may work on at once; webhooks need none of them.
+    trusted_proxies, public_url: how requests reach us, and what outsiders call us.
     """
 
     sources: Mapping[str, Source]
@@ -36,3 +37,5 @@ class WebParts:
     clock: Clock
     log: logging.Logger
     threads: int = 64
+    trusted_proxies: int = 0
+    public_url: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway import logs, wiring
 from gateway.errors import StorageUnavailable
-from gateway.settings import forget_secrets, load_from_process
+from gateway.settings import WebSettings, forget_secrets, load_from_process
 from gateway.web import Readiness, WebParts, create_app
 from gateway.web.front import SHUTDOWN_SECONDS, create_front
 from gateway.web.waiting import Waiting
@@ -25,10 +25,12 @@ def web_parts(gateway: wiring.Gateway) -> WebParts:
         clock=gateway.clock,
         log=logging.getLogger("gateway.web"),
         threads=gateway.settings.web.threads,
+        trusted_proxies=gateway.settings.web.trusted_proxies,
+        public_url=gateway.settings.web.public_url,
     )
 
 
-def parts_when_asked() -> Callable[[], WebParts]:
+def parts_when_asked() -> tuple[WebSettings, Callable[[], WebParts]]:
     """For a plain WSGI server: settings are read now, all else is built for the first request, and no scheduler.
 
     Such a server may fork after it has imported the application, and no open database survives that.
@@ -44,7 +46,7 @@ def parts_when_asked() -> Callable[[], WebParts]:
                 made.append(web_parts(wiring.open_gateway(settings)))
         return made[0]
 
-    return parts
+    return settings.web, parts
 
 
 def make_front(with_worker: bool = True) -> Callable[..., Any]:

@@ -28,7 +28,7 @@ def answer(parts: WebParts, source: str, environ: Environ) -> Answer:
     if isinstance(body, Answer):
         return body
     answers: list[Answer] = []
-    delivery = Delivery(source, headers, body, parts.clock.now_ms())
+    delivery = Delivery(source, headers, body, parts.clock.now_ms(), environ.get("REMOTE_ADDR", ""))
     at_once = webhooks.take(parts, delivery, answers.append, parts.intake.submit_and_wait)
     return answers[0] if at_once is None else at_once
 

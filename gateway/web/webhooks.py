@@ -20,6 +20,7 @@ from gateway.store.rejections import Rejection
 from gateway.web import errors
 from gateway.web.errors import Answer
 from gateway.web.parts import WebParts
+from gateway.web.proxies import client_of
 
 Submit = Callable[[Incoming, Done], None]
 
@@ -68,7 +69,9 @@ def _refuse(parts: WebParts, delivery: Delivery, error: RequestRefused) -> Answe
     answer = errors.refusal(error)
     skew_ms = error.skew_ms if isinstance(error, SignatureInvalid) else None
     size = len(delivery.body)
-    parts.rejections.note(delivery.source, Rejection(delivery.received_at_ms, error.code, skew_ms, size))
+    rejection = Rejection(delivery.received_at_ms, error.code, skew_ms, size)
+    client = client_of(delivery.peer, delivery.headers.get("x-forwarded-for"), parts.trusted_proxies)
+    parts.rejections.note(delivery.source, rejection, client)
     # Anybody can cause this line, as often as they like: it is for those who look for one request.
     if parts.log.isEnabledFor(logging.DEBUG):
         log_event(
@@ -76,6 +79,7 @@ def _refuse(parts: WebParts, delivery: Delivery, error: RequestRefused) -> Answe
             "webhook.refused",
             logging.DEBUG,
             source=delivery.source,
+            client=client,
             code=error.code,
             skew_ms=skew_ms,
             body_bytes=size,

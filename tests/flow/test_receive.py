@@ -11,7 +11,14 @@ import pytest
 
 from gateway.domain.model import Event
 from gateway.errors import SignatureInvalid, StorageUnavailable
-from gateway.flow.receive import REJECTIONS_PAUSE_SECONDS, Intake, Rejections, StorageProbe, read_verified
+from gateway.flow.receive import (
+    MOST_CLIENTS,
+    REJECTIONS_PAUSE_SECONDS,
+    Intake,
+    Rejections,
+    StorageProbe,
+    read_verified,
+)
 from gateway.store import inbox, rejections
 from gateway.store.database import Database
 from gateway.store.inbox import Incoming, Receipt
@@ -277,17 +284,29 @@ def test_a_flood_of_rejections_is_one_line_of_the_log_for_each_reason(
     timer = Timer()
     ring = Rejections(database, timer)
     for n in range(500):
-        ring.note("stripe", rejection(n))
-    ring.note("stripe", Rejection(1, "signature_missing", None, 0))
+        ring.note("stripe", rejection(n), f"2001:db8::{n % 7 % 5}")
+    ring.note("stripe", Rejection(1, "signature_missing", None, 0), "192.0.2.7")
 
     timer.fire()
     timer.fire()
 
     fields = [vars(record)["fields"] for record in caplog.records if record.message == "webhooks.refused"]
+    most = ["2001:db8::0", "2001:db8::1", "2001:db8::2"]
     assert fields == [
-        {"source": "stripe", "code": "signature_invalid", "times": 500},
-        {"source": "stripe", "code": "signature_missing", "times": 1},
+        {"source": "stripe", "code": "signature_invalid", "times": 500, "clients": most},
+        {"source": "stripe", "code": "signature_missing", "times": 1, "clients": ["192.0.2.7"]},
     ]
+
+
+def test_a_flood_from_everywhere_takes_no_room(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    timer = Timer()
+    ring = Rejections(database, timer)
+    for n in range(20_000):
+        ring.note("stripe", rejection(n), f"2001:db8::{n:x}")
+
+    assert sum(map(len, ring._clients.values())) == MOST_CLIENTS
+    timer.fire()
+    assert "times': 20000" in str([vars(record) for record in caplog.records])
 
 
 def test_rejections_after_a_write_are_written_by_the_next(database: Database) -> None:

@@ -67,6 +67,7 @@ class FlaskEntry:
             "SCRIPT_NAME": "",
             "PATH_INFO": unquote_to_bytes(asked.path).decode("latin-1"),
             "QUERY_STRING": asked.query.decode("latin-1"),
+            "REMOTE_ADDR": "127.0.0.1",
             "SERVER_NAME": "127.0.0.1",
             "SERVER_PORT": "8000",
             "SERVER_PROTOCOL": "HTTP/1.1",
