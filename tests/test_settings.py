@@ -231,6 +231,32 @@ def test_postgresql_is_shown_without_its_password_and_reached_with_it() -> None:
     assert "hunter@2hunter" in settings.secrets
 
 
+@pytest.mark.parametrize(
+    ("url", "more", "is_unsaid"),
+    [
+        ("postgres://me@db.example/main", {}, True),
+        ("postgres://me@10.0.0.7:6432/main", {}, True),
+        ("postgres://me@db.example/main", {"PGSSLMODE": "require"}, False),
+        ("postgres://me@db.example/main?sslmode=verify-full", {}, False),
+        ("postgres://me@db.example/main?sslmode=disable", {}, False),
+        ("postgres://me@127.0.0.1/main", {}, False),
+        ("postgres://me@[::1]:5432/main", {}, False),
+        ("postgres://localhost/main", {}, False),
+        ("postgres:///main", {}, False),
+        ("postgres:///main?host=/run/postgresql", {}, False),
+        ("postgres://%2Frun%2Fpostgresql/main", {}, False),
+        ("postgres://127.0.0.1,db.example/main", {}, True),
+        ("postgres:///main?host=db.example", {}, True),
+        ("postgres://localhost/main?hostaddr=10.0.0.7", {}, True),
+        ("sqlite:///var/x.db", {}, False),
+    ],
+)
+def test_tls_is_to_be_spoken_of_where_the_database_is_on_another_machine(
+    url: str, more: dict[str, str], is_unsaid: bool
+) -> None:
+    assert load({"DATABASE_URL": url, **more}).database.is_tls_unsaid is is_unsaid
+
+
 def test_times_take_decimals_and_say_milliseconds() -> None:
     times = load({"GRACE_DAYS": "0.5", "SETTLE_SECONDS": "75.25", "LATE_AFTER_MINUTES": "1.5"}).times
 

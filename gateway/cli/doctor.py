@@ -42,6 +42,10 @@ class Finding:
     says: str
 
 
+TLS_UNSAID = (
+    "says nothing of TLS, so passwords and data may cross the network in the clear: add ?sslmode=verify-full (or "
+    "require) to it, or set PGSSLMODE; say sslmode=disable where the network between is yours alone."
+)
 Check = Callable[[Opened], Iterator[Finding]]
 
 
@@ -88,6 +92,8 @@ def about_settings(settings: Settings) -> Iterator[Finding]:
     env_file = Path(".env")
     if env_file.is_file() and env_file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield Finding("settings", False, ".env can be read by others on this machine. Put it right: chmod 600 .env")
+    if settings.database.is_tls_unsaid:
+        yield Finding("DATABASE_URL", False, TLS_UNSAID)
     if settings.is_live and settings.vapi.assistant_id is None:
         says = "not set: a tenant whose signup names no assistant waits as needs_assistant."
         yield Finding("VAPI_ASSISTANT_ID", None, says)

@@ -120,7 +120,9 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None = None) -> Setting
     reader = Reader(values, WHERE)
     mode = read_mode(reader)
     times = read_times(reader)
-    database = read_database(reader, mode, is_dyno=bool(values.get("DYNO")))
+    database = read_database(
+        reader, mode, is_dyno=bool(values.get("DYNO")), is_tls_said=bool(environ.get("PGSSLMODE"))
+    )
     settings = Settings(
         mode=mode,
         env=read_env(reader, mode),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from gateway.settings.text import Reader, Secret, split_url
+from gateway.settings.text import Reader, Secret, is_loopback, split_url
 from gateway.settings.types import DatabaseSettings
 
 
-def read_database(reader: Reader, mode: str, is_dyno: bool) -> DatabaseSettings:
+def read_database(reader: Reader, mode: str, *, is_dyno: bool, is_tls_said: bool) -> DatabaseSettings:
+    """is_tls_said: PGSSLMODE is set, which PostgreSQL's own library heeds where the URL has no sslmode."""
     default = "sqlite:///var/gateway.db" if mode == "live" else "sqlite:///var/sandbox.db"
     url = reader.text("DATABASE_URL", default)
     is_allowed = reader.switch("ALLOW_EPHEMERAL_SQLITE")
     pool_max = reader.integer("DB_POOL_MAX", 4, least=2, most=1000)
     if re.match(r"postgres(ql)?://", url):
-        return read_postgres(reader, url, pool_max)
+        return read_postgres(reader, url, pool_max, is_tls_said)
     path = unquote(url.removeprefix("sqlite:///"))
     if not url.startswith("sqlite:///") or not path or "?" in path or path.startswith(":memory:"):
         reader.fault(
@@ -34,10 +36,11 @@ def read_database(reader: Reader, mode: str, is_dyno: bool) -> DatabaseSettings:
     return DatabaseSettings(url, Path(path))
 
 
-def read_postgres(reader: Reader, url: str, pool_max: int) -> DatabaseSettings:
+def read_postgres(reader: Reader, url: str, pool_max: int, is_tls_said: bool) -> DatabaseSettings:
     parts = split_url(url)
     name = unquote(parts.path.lstrip("/")) if parts else ""
-    if parts is None or not name or not is_conninfo(url):
+    understood = conninfo_of(url)
+    if parts is None or not name or understood is None:
         reader.fault(
             "DATABASE_URL",
             "is no address of a PostgreSQL database: expected postgresql://user:password@host/database, with "
@@ -47,16 +50,23 @@ def read_postgres(reader: Reader, url: str, pool_max: int) -> DatabaseSettings:
     user = f"{parts.username}@" if parts.username else ""
     host = parts.netloc.rpartition("@")[2]
     local = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    return DatabaseSettings(f"postgresql://{user}{host}/{name}", Path(f"var/postgres-{local}"), Secret(url), pool_max)
+    is_unsaid = is_elsewhere(understood) and not (understood.get("sslmode") or is_tls_said)
+    shown, path = f"postgresql://{user}{host}/{name}", Path(f"var/postgres-{local}")
+    return DatabaseSettings(shown, path, Secret(url), pool_max, is_unsaid)
 
 
-def is_conninfo(url: str) -> bool:
-    """Whether PostgreSQL's own library understands it; its complaint may quote a password, so it is not passed on."""
+def conninfo_of(url: str) -> dict[str, str] | None:
+    """What PostgreSQL's own library understands; its complaint may quote a password, so it is not passed on."""
     from psycopg import Error
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(url)
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except Error:
-        return False
-    return True
+        return None
+
+
+def is_elsewhere(conninfo: Mapping[str, str]) -> bool:
+    """Whether the way to any of its servers leaves this machine; a path is a socket here."""
+    hosts = (conninfo.get("hostaddr") or conninfo.get("host") or "/").split(",")
+    return any(not (host.startswith(("/", "@")) or is_loopback(host)) for host in hosts)

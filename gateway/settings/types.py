@@ -19,12 +19,14 @@ class DatabaseSettings:
 
     path: of a SQLite file, as given, relative to the working folder; with PostgreSQL what this machine keeps for
     itself is named after it.   pool_max: PostgreSQL connections of one process, besides the one that listens.
+    is_tls_unsaid: the server is on another machine, and nobody said whether the way there is to be encrypted.
     """
 
     url: str
     path: Path
     conninfo: Secret | None = None
     pool_max: int = 4
+    is_tls_unsaid: bool = False
 
     @property
     def shown(self) -> str:

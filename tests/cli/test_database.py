@@ -152,6 +152,19 @@ def reject(sandbox: Sandbox, code: str) -> None:
         rejections.write(tx, "stripe", [Rejection(at_ms + n, code, 3_600_000, 10) for n in range(5)])
 
 
+def test_doctor_warns_of_a_way_to_the_database_that_may_not_be_encrypted(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Looks like another machine, is this one; nobody listens there.
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me@127.1:9/main")
+    unsaid = bad_findings(run("doctor", "--json"))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me@127.1:9/main?sslmode=require")
+    said = bad_findings(run("doctor", "--json"))
+
+    assert "sslmode" in unsaid["DATABASE_URL"]
+    assert "DATABASE_URL" not in said
+
+
 def test_doctor_doubts_the_clock_when_genuine_signatures_are_off(acme: Sandbox, run: Run) -> None:
     reject(acme, "timestamp_out_of_tolerance")
 
