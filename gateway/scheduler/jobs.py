@@ -22,6 +22,7 @@ from procrastinate.manager import get_channel_for_queues
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from gateway.store.postgres_server import LIMITS, REACHING
 from gateway.store.wakeups import ADVANCE, APPLY, DUE, FIRST, SINGLE, SOON
 
 log = logging.getLogger("gateway.scheduler")
@@ -143,7 +144,7 @@ class Jobs:
         sweep: Periodic,
         housekeeping: Sequence[Periodic],
     ) -> None:
-        self._conninfo = conninfo if is_pooled else without_waiting_for_the_disk(conninfo)
+        self._conninfo = reaching(conninfo, is_pooled)
         self._is_pooled = is_pooled
         self._threads = threads
         self._advance = advance
@@ -255,7 +256,11 @@ async def forget_finished(app: procrastinate.App) -> None:
     )
 
 
-def without_waiting_for_the_disk(conninfo: str) -> str:
-    """What is said of jobs may be lost in a power cut: the sweep makes them again."""
-    options = str(conninfo_to_dict(conninfo).get("options") or "")
-    return make_conninfo(conninfo, options=f"{options} -c synchronous_commit=off".strip())
+def reaching(conninfo: str, is_pooled: bool) -> str:
+    """How jobs reach the database. What is said of them may be lost in a power cut: the sweep makes them again."""
+    given = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+    found = {**REACHING, "fallback_application_name": "ringfence jobs", **given}
+    if not is_pooled:
+        own = {**LIMITS, "synchronous_commit": "off"}
+        found["options"] = " ".join([found.get("options", ""), *(f"-c {name}={value}" for name, value in own.items())])
+    return make_conninfo(**found)

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +15,9 @@ import pytest
 from gateway import wiring
 from gateway.cli.loopback import Unreachable, deliver, request
 from gateway.domain.model import State
-from gateway.scheduler import driving
-from gateway.scheduler.engine import EngineScheduler
+from gateway.scheduler import Scheduler
 from gateway.store import inbox
-from tests import databases
+from tests import databases, pooler
 from tests.scheduler.installed import DAY_SECONDS, LEASE_SECONDS, SECONDS, Installed, wait_until
 
 pytestmark = [
@@ -297,24 +295,46 @@ def test_what_was_under_way_when_the_database_vanished_is_finished_once(installe
     assert len(numbers(installed)) == 20
 
 
+def test_a_job_whose_end_could_not_be_stored_does_not_hold_up_its_tenant(installed: Installed) -> None:
+    installed.work()
+    installed.hold("twilio.buy")
+    installed.hear("checkout.completed", "acme")
+    installed.wait_held()
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%finish_job%'"
+
+    with installed.database.transaction() as tx:
+        tx.all("SELECT id FROM procrastinate_jobs WHERE task_name = 'advance' AND status = 'doing' FOR UPDATE")
+        installed.world.ask("DELETE", "/hold")
+        wait_until(lambda: bool(installed.rows(waiting)))
+        installed.rows("SELECT pg_terminate_backend(pid) FROM (" + waiting + ") AS found")
+
+    wait_until(lambda: not installed.rows("SELECT id FROM procrastinate_jobs WHERE task_name = 'advance'"), 20)
+    installed.wait_for(State.ACTIVE, "acme")
+    assert installed.calls("twilio.buy") == 1
+
+
 # --- without LISTEN --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(pooler.PROGRAM is None, reason="no pgbouncer found")
 def test_through_a_pooler_jobs_are_found_by_asking(installed: Installed) -> None:
-    with working(installed, is_pooled=True):
-        installed.hear("checkout.completed", "acme")
-        installed.wait_for(State.ACTIVE, "acme")
+    with pooler.pooled(installed.environ["DATABASE_URL"], installed.folder) as through:
+        worker = installed.work(DATABASE_URL=through)
+        for key in names(5):
+            installed.hear("checkout.completed", key)
+        installed.wait_for(State.ACTIVE, *names(5))
         listening = installed.rows("SELECT query FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+        worker.terminate()
 
     assert listening == []
+    assert "ERROR" not in worker.said
 
 
 @contextmanager
-def working(installed: Installed, **changes: Any) -> Iterator[EngineScheduler]:
+def working(installed: Installed) -> Iterator[Scheduler]:
     """A worker in this process."""
     gateway = wiring.build(installed.settings, installed.database)
-    calls = replace(driving.engine(installed.settings, gateway.steps, gateway.news), **changes)
-    scheduler = EngineScheduler(calls)
+    scheduler = gateway.scheduler
     scheduler.start()
     wait_until(lambda: scheduler.is_working)
     yield scheduler
