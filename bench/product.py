@@ -152,12 +152,15 @@ def granian(python: str, port: int, *, threads: int) -> list[str]:
 class Peek:
     """Reads a running gateway's database from this process, with the gateway's own store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
+        """url: of a PostgreSQL database; else the file in the folder."""
         if str(processes.ROOT) not in sys.path:
             sys.path.insert(0, str(processes.ROOT))
+        from gateway.store.postgres import PostgresDatabase
         from gateway.store.sqlite import SqliteDatabase
 
-        self._database = SqliteDatabase(folder / "gateway.db")
+        is_postgres = url.startswith("postgres")
+        self._database = PostgresDatabase(url) if is_postgres else SqliteDatabase(folder / "gateway.db")
 
     def one(self, sql: str, **params: Any) -> Any:
         """The first column of the first row; None when there is none."""

@@ -72,11 +72,16 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A ratio that could not be measured, and why."""
+    """A ratio that was not measured, and why. is_skipped: for want of something that one may well do without."""
 
     part: str
     name: str
     why: str
+    is_skipped: bool = False
+
+    @property
+    def verdict(self) -> str:
+        return "skip" if self.is_skipped else "none"
 
 
 def number(value: float) -> str:
@@ -96,7 +101,7 @@ def line_of(result: Ratio | Missing) -> str:
     """Two lines: verdict, name, figure and target; below them what was compared."""
     if isinstance(result, Missing):
         why = textwrap.fill(result.why, 114, initial_indent=INDENT, subsequent_indent=INDENT)
-        return f"none  {result.name}\n{why}"
+        return f"{result.verdict}  {result.name}\n{why}"
     aim = ""
     if result.target:
         aim = f"{'>=' if result.target.at_least else '<='} {number(result.target.limit)} {result.unit}"
@@ -106,15 +111,14 @@ def line_of(result: Ratio | Missing) -> str:
 
 def summary(results: Sequence[Ratio | Missing]) -> str:
     judged = [result for result in results if isinstance(result, Ratio) and result.target]
-    passed = sum(1 for result in judged if result.verdict == "pass")
-    missing = len(results) - sum(1 for result in results if isinstance(result, Ratio))
-    text = f"{passed} of {len(judged)} targets reached"
-    return f"{text}, {missing} not measured." if missing else f"{text}."
+    verdicts = [result.verdict for result in results]
+    text = f"{verdicts.count('pass')} of {len(judged)} targets reached"
+    left_out = [(verdicts.count("none"), "not measured"), (verdicts.count("skip"), "skipped")]
+    return ", ".join([text, *(f"{count} {word}" for count, word in left_out if count)]) + "."
 
 
 def save(results: Sequence[Ratio | Missing], path: Path) -> None:
     """Everything measured, for comparing runs later."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    verdicts = [result.verdict if isinstance(result, Ratio) else "none" for result in results]
-    rows = [{"verdict": verdict, **asdict(result)} for verdict, result in zip(verdicts, results, strict=True)]
+    rows = [{"verdict": result.verdict, **asdict(result)} for result in results]
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
