@@ -19,6 +19,7 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from gateway.domain.model import Delivery
+from gateway.errors import StorageUnavailable
 from gateway.flow.receive import Done, too_much_at_once
 from gateway.logs import log_event
 from gateway.store.inbox import Incoming
@@ -151,6 +152,10 @@ class Front:
         try:
             peer = (scope.get("client") or ("",))[0]
             answer = await self._answer(Delivery(source, headers, body, self._parts.clock.now_ms(), peer))
+        except StorageUnavailable as error:
+            # A sandbox's clock is in the database, and could not be read.
+            answer = errors.not_stored(error)
+            self._parts.log.error("web.storage_unavailable", extra={"fields": {"reason": str(error)}})
         except Exception as error:
             answer = errors.error_answer("internal_error")
             self._parts.log.error(

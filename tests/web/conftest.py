@@ -23,8 +23,11 @@ class FixedClock:
 
     def __init__(self) -> None:
         self.at_ms = NOW_MS
+        self.trouble: Exception | None = None
 
     def now_ms(self) -> int:
+        if self.trouble is not None:
+            raise self.trouble
         return self.at_ms
 
     def monotonic(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import StorageUnavailable
 from gateway.store import inbox, rejections
 from gateway.store.sqlite import SqliteDatabase
 from gateway.web import WebParts
@@ -414,6 +415,19 @@ def test_a_fault_of_ours_is_a_500_that_says_nothing_but_its_id(
     assert_refused(reply, 500, "internal_error")
     (record,) = [record for record in caplog.records if record.message == "request.failed"]
     assert vars(record)["fields"]["request_id"] == reply.json["error"]["request_id"]
+
+
+def test_a_delivery_is_told_to_come_again_while_nobody_can_say_what_time_it_is(
+    entry: Entry, clock: FixedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sandbox's clock is in the database."""
+    clock.trouble = StorageUnavailable("The database cannot be reached.", 7)
+
+    reply = entry.send(deliver(STRIPE))
+
+    assert_refused(reply, 503, "storage_unavailable")
+    assert reply.headers["retry-after"] == "7"
+    assert "request.failed" not in caplog.text
 
 
 def test_when_too_much_waits_the_next_one_is_told_to_come_again(
