@@ -17,12 +17,22 @@ from gateway.store.sqlite import SqliteDatabase
 
 
 @click.command()
+@click.option(
+    "--release", is_flag=True, help="As a step of a deployment: a SQLite file is left to `serve` and `work`."
+)
 @as_json_option
-def migrate(as_json: bool) -> None:
-    """Bring the database up to date. Safe twice, and in two places at once."""
+def migrate(release: bool, as_json: bool) -> None:
+    """Bring the database up to date. Safe twice, and in two places at once.
+
+    With --release nothing is done about a SQLite file: such a step often runs where its disk is not.
+    """
     settings = settings_with_logs()
-    applied, is_new = bring_up_to_date(settings)
     shown = settings.database.shown
+    is_left = release and settings.database.conninfo is None
+    applied, is_new = ([], False) if is_left else bring_up_to_date(settings)
+    if is_left and not as_json:
+        click.echo(f"{shown} is left to `serve` and `work`: they bring a SQLite file up to date by themselves.")
+        return
     if as_json:
         print_json({"database": shown, "applied": applied, "bound": is_new})
         return
@@ -33,7 +43,8 @@ def migrate(as_json: bool) -> None:
 
 def bring_up_to_date(settings: Settings) -> tuple[list[str], bool]:
     """Apply what is missing; the names applied, and whether the database was nobody's until now."""
-    make_folder(settings.database.path)
+    if settings.keeps_files:
+        make_folder(settings.database.path)
     database = database_of(settings.database)
     try:
         database.quick_check()

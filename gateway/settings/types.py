@@ -210,6 +210,11 @@ class Settings:
         return self.engine == "procrastinate"
 
     @property
+    def keeps_files(self) -> bool:
+        """Whether anything is kept on this machine: a SQLite file, or a sandbox's clock and world."""
+        return self.database.conninfo is None or not self.is_live
+
+    @property
     def needs_world(self) -> bool:
         """Whether a provider's address is still open: the pretend world must be running before anything is built."""
         urls = (self.twilio.base_url, self.twilio.pricing_base_url, self.twilio.numbers_base_url)

@@ -44,7 +44,8 @@ def open_database(settings: Settings) -> Database:
     On PostgreSQL somebody has to say `migrate`: other processes of the old release may be at work there.
     Raises SettingsError, DatabaseRefused, OtherInstallation or StorageUnavailable, each saying what to do.
     """
-    make_folder(settings.database.path)
+    if settings.keeps_files:
+        make_folder(settings.database.path)
     database = database_of(settings.database)
     try:
         database.quick_check()

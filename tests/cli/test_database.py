@@ -13,11 +13,15 @@ import pytest
 
 import gateway
 from gateway.cli.clock import Duration
+from gateway.settings import load
 from gateway.store import rejections
+from gateway.store.engines import open_database
 from gateway.store.rejections import Rejection
 from gateway.store.sqlite import SqliteDatabase
+from tests import databases
 from tests.cli.conftest import Result, Run
 from tests.stories.sandbox import Sandbox
+from tests.test_settings import LIVE
 
 ROOT = Path(gateway.__file__).parents[1]
 
@@ -72,6 +76,42 @@ def test_a_backup_never_overwrites(acme: Sandbox, run: Run, place: Path) -> None
     assert run("backup", "copy.db").status == 2
     assert run("backup", "nowhere/copy.db").status == 2
     assert (place / "copy.db").read_text() == "precious"
+
+
+def test_a_release_step_leaves_a_sqlite_file_alone_and_brings_a_server_up_to_date(run: Run, place: Path) -> None:
+    result = run("migrate", "--release")
+    again = run("migrate", "--release", "--json")
+
+    assert result.status == again.status == 0
+    if databases.is_postgres():
+        assert result.out.count("\n") == 2, "migrated, and bound"
+        assert run("tenants", "list").status == 0
+    else:
+        assert "left to `serve` and `work`" in result.out
+        assert list(place.iterdir()) == []
+    assert again.json[0]["applied"] == []
+
+
+def test_a_release_step_fails_where_settings_are_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MODE", "live")
+
+    result = run("migrate", "--release")
+
+    assert result.status == 2
+    assert "TWILIO_ACCOUNT_SID is missing" in result.err
+
+
+def test_a_live_installation_on_postgresql_keeps_nothing_on_this_machine(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in LIVE.items():
+        monkeypatch.setenv(name, value)
+
+    assert run("migrate").status == 0
+    open_database(load(LIVE | {"DATABASE_URL": databases.database_url(place)})).close()
+
+    kept = {each.name for each in place.iterdir()}
+    assert kept == (set() if databases.is_postgres() else {"gateway.db", "gateway.db.use"})
 
 
 def test_doctor_says_that_all_is_well(acme: Sandbox, run: Run) -> None:
