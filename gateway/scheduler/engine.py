@@ -97,8 +97,9 @@ class EngineScheduler:
         end = time.monotonic() + budget_seconds
         self._stopping.set()
         loop, is_over = self._loop, self._is_over
-        if loop is not None and is_over is not None and self._thread.is_alive():
-            loop.call_soon_threadsafe(is_over.set)
+        if self._thread.is_alive():
+            if loop is not None and is_over is not None:
+                loop.call_soon_threadsafe(is_over.set)
             self._thread.join(budget_seconds)
         for pool in (self._steps, self._singles):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -118,7 +119,10 @@ class EngineScheduler:
         # Loading Procrastinate takes a quarter of a second, which only a worker spends.
         from gateway.scheduler.jobs import Jobs, Periodic
 
-        self._loop, self._is_over = asyncio.get_running_loop(), asyncio.Event()
+        self._is_over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self._stopping.is_set():
+            return
         housekeeping = [Periodic(each.name, each.seconds, self._house(each)) for each in self._driving.housekeeping]
         self._jobs = Jobs(
             conninfo=self._driving.conninfo,

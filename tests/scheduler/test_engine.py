@@ -251,6 +251,17 @@ def test_a_worker_that_is_told_to_stop_ends_its_call_stores_it_and_leaves(instal
     assert installed.calls("twilio.buy") == 1
 
 
+def test_a_worker_that_is_told_to_stop_while_it_begins_leaves_at_once(installed: Installed) -> None:
+    gateway = wiring.build(installed.settings, installed.database)
+    gateway.scheduler.start()
+
+    assert gateway.scheduler.stop(10)
+
+    assert installed.rows("SELECT id FROM procrastinate_workers") == []
+    gateway.close_writer()
+    gateway.http.close()
+
+
 def test_a_call_that_hangs_is_not_waited_for_longer_than_allowed(install: Install) -> None:
     installed = install(PROVIDER_TIMEOUT_SECONDS="20", LEASE_SECONDS="80", SETTLE_SECONDS="100")
     with working(installed) as scheduler:
