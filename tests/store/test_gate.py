@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.gate import ClockGate, open_gate
-from tests.store.processes import running
+from tests.store.processes import outcome, running
 
 SECONDS = 30
 
@@ -163,16 +162,32 @@ def test_the_stamp_changes_with_every_move_however_fast_they_follow(path: Path) 
     gate, other = ClockGate(path), ClockGate(path)
     stamps = [other.stamp()]
 
-    for count in range(50):
+    for _ in range(50):
         with gate.no_call_open():
             gate.mark_moved()
         stamps.append(other.stamp())
-        if count == 25:
-            # The machine's clock was set back, or is coarser than our moves.
-            os.utime(f"{path}.room", ns=(0, stamps[-1] + 3600 * 10**9))
-            stamps[-1] = other.stamp()
 
     assert stamps == sorted(set(stamps))
+    assert ClockGate(path).stamp() == gate.stamp() == stamps[-1]
+
+
+def test_another_process_sees_the_stamp_change_at_once(path: Path) -> None:
+    gate = ClockGate(path)
+    before = gate.stamp()
+
+    outcome("import sys; from gateway.store.gate import ClockGate; ClockGate(sys.argv[1]).mark_moved()", path)
+
+    assert gate.stamp() == before + 1
+
+
+def test_where_no_file_can_be_made_the_stamp_stays_and_is_known_once_there_is_one(tmp_path: Path) -> None:
+    gate = ClockGate(tmp_path / "later" / "gateway.db")
+    assert [gate.stamp(), gate.stamp()] == [0, 0]
+
+    (tmp_path / "later").mkdir()
+    gate.mark_moved()
+
+    assert gate.stamp() == 1
 
 
 def test_the_stamp_stays_while_only_calls_are_made(path: Path) -> None:
