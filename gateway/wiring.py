@@ -32,7 +32,7 @@ from gateway.scheduler.lock import place_of
 from gateway.settings import Settings
 from gateway.settings.types import TwilioSettings
 from gateway.steps.context import Slots, StepParts
-from gateway.store import installation, wakeups
+from gateway.store import installation, wakeups, watermark
 from gateway.store.database import Database, Transaction
 from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate, open_gate
@@ -196,6 +196,7 @@ def build(
     """
     gate = None if settings.is_live else ClockGate(settings.database.path)
     clock = clock or (SandboxClock(database, gate) if gate else DatabaseClock(database))
+    watermark.rise(database, clock.now_ms())
     http = Http(clock, adapter) if adapter else Http(clock)
     rules = rules_from(settings)
     sources = sources_of(settings)

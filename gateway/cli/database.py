@@ -10,6 +10,7 @@ from gateway.cli.opening import opened, settings_with_logs, wall_clock_ms
 from gateway.cli.output import as_json_option, print_json
 from gateway.errors import GatewayError
 from gateway.settings import Settings
+from gateway.store import watermark
 from gateway.store.engines import bind, database_of
 from gateway.store.file import make_folder
 from gateway.store.migrate import migrate as apply_migrations
@@ -77,6 +78,8 @@ def backup(file: Path, as_json: bool) -> None:
             file.hardlink_to(unfinished)
         finally:
             unfinished.unlink(missing_ok=True)
+        # So that this copy, put back by hand, is seen to be an old one.
+        watermark.rise(session.database, session.now_ms())
     size = file.stat().st_size
     if as_json:
         print_json({"file": str(file), "bytes": size, "duration_ms": wall_clock_ms() - began_ms})

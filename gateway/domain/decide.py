@@ -12,15 +12,11 @@ from gateway.domain.recipe import Holdings, holds_anything
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wanted and where the tenant stands now.
-
-    starts_generation: the caller raises the generation: wanted again after the release was proved.
-    """
+    """What is wanted and where the tenant stands now."""
 
     decision: Decision
     state: State
     why: str
-    starts_generation: bool
 
 
 def decide(
@@ -47,9 +43,4 @@ def decide(
         release_after_ms=release_after_ms,
     )
     wanted = decision.wanted
-    return Verdict(
-        decision,
-        moves.next_state(state, wanted, is_complete(wanted)),
-        moves.why(state, wanted),
-        moves.starts_generation(state, wanted),
-    )
+    return Verdict(decision, moves.next_state(state, wanted, is_complete(wanted)), moves.why(state, wanted))

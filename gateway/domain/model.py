@@ -223,6 +223,11 @@ class Holding:
     doubt_at_ms: int | None = None
 
 
+def unknown_import(number: str) -> Holding:
+    """Of a number that was taken over: it may be imported and answer calls already, suspended or not."""
+    return Holding(Step.IMPORT_NUMBER, Held.MAYBE, None, {"number": number})
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Why a tenant does not go on, in a code and a sentence."""

@@ -34,7 +34,7 @@ MOVES: dict[tuple[State, Wanted], Move] = {
     (SUSPENDED, Wanted.ACTIVE): Move(RESUMING, ACTIVE, "It is wanted again and kept its number."),
     (RESUMING, Wanted.ACTIVE): Move(RESUMING, ACTIVE, "It is active again once nothing is missing."),
     (RELEASING, Wanted.ACTIVE): Move(RESUMING, ACTIVE, "It is wanted again before its number was given back."),
-    (RELEASED, Wanted.ACTIVE): Move(PROVISIONING, PROVISIONING, "It is wanted again: a new generation, a new number."),
+    (RELEASED, Wanted.ACTIVE): Move(PROVISIONING, PROVISIONING, "It is wanted again, so it gets a number anew."),
     # Wanted suspended: keep what is held, let no call reach the assistant, make nothing new.
     (NEW, Wanted.SUSPENDED): Move(SUSPENDING, SUSPENDED, "It is suspended before it was ever provisioned."),
     (PROVISIONING, Wanted.SUSPENDED): Move(SUSPENDING, SUSPENDED, "Provisioning stops; what is in doubt is settled."),
@@ -78,8 +78,3 @@ def next_state(state: State, wanted: Wanted, is_complete: bool) -> State:
 def why(state: State, wanted: Wanted) -> str:
     """The same in a sentence."""
     return MOVES[state, wanted].why
-
-
-def starts_generation(state: State, wanted: Wanted) -> bool:
-    """Whether this pair means a new purchase under a new tag: wanted again after the release was proved."""
-    return state is RELEASED and wanted is Wanted.ACTIVE

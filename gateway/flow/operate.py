@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.domain import keys, options
-from gateway.domain.model import Blocked, Decision, Held, Hold, Holding, IntentStatus, State, Step, Tenant
+from gateway.domain.model import (
+    Blocked,
+    Decision,
+    Held,
+    Hold,
+    Holding,
+    IntentStatus,
+    State,
+    Step,
+    Tenant,
+    unknown_import,
+)
 from gateway.domain.rules import Rules
 from gateway.errors import OperatorError, OptionsInvalid, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
@@ -199,9 +210,12 @@ def check_undecided(tx: Transaction, tenant: Tenant) -> None:
 
 def start_anew_if_released(tx: Transaction, tenant: Tenant, now_ms: int) -> None:
     """A number adopted after a proved release belongs to the next generation, and bears its tag."""
-    if tenant.state is not State.RELEASED and not intents.was_released(tx, tenant):
-        return
     decision = Decision(tenant.wanted, tenant.reason, tenant.changes_at_ms)
+    if not intents.was_released(tx, tenant):
+        if tenant.state is State.RELEASED:
+            # Nothing was held and so nothing proved: a number that bears this generation's tag is still its own.
+            tenants.save_decision(tx, tenant, decision, State.NEW, tenant.generation, now_ms)
+        return
     tenants.save_decision(tx, tenant, decision, State.NEW, tenant.generation + 1, now_ms)
     journal.write(tx, tenant.id, now_ms, "generation", str(tenant.generation + 1), {"reason": "a number is adopted"})
 
@@ -220,11 +234,13 @@ def take_over(tx: Transaction, parts: StepParts, tenant: Tenant, there: OwnedNum
     leases.check(tx, tenant.id, tenant.fence)
     now_ms = parts.clock.now_ms()
     intent = intents.open_of(tx, tenant)
-    assert intent is not None
+    if intent is None:
+        raise OperatorError(f"An option of {tenant.tenant_key} changed meanwhile. Adopt {there.number} once more.")
     intents.mark_owned(tx, intent, there.sid)
     detail = {"number": there.number, "tag": intent.tag}
     holdings.put(tx, tenant.id, Holding(Step.BUY_NUMBER, Held.YES, there.sid, detail), now_ms)
     ledger.write(tx, tenant, "number", "gained", "adopted", parts.telephony.provider, there.sid, there.number, now_ms)
+    holdings.put(tx, tenant.id, unknown_import(there.number), now_ms)
     subscriptions.ensure_manual(tx, tenant.id, tenant.tenant_key, now_ms)
     note(tx, tenant, "adopt", operator, now_ms, number=there.number, sid=there.sid)
     unblock(tx, tenant, f"a number was adopted by {operator.name}", now_ms)

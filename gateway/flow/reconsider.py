@@ -52,7 +52,7 @@ def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause
     if decision.wanted is not Wanted.ACTIVE and held[Step.BUY_NUMBER].held is Held.NO:
         intents.drop_chosen(tx, tenant_id, now_ms)
     generation = tenant.generation
-    if not holds_anything(held) and (verdict.starts_generation or is_wanted_again(tx, tenant, decision)):
+    if not holds_anything(held) and is_wanted_again(tx, tenant, decision):
         generation += 1
         note_generation(tx, tenant, generation, now_ms)
     if decision.wanted is not tenant.wanted:
@@ -68,6 +68,8 @@ def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause
         unblock_changed_mind(tx, tenant, decision.wanted, now_ms)
     elif decision.changes_at_ms != tenant.changes_at_ms or subscriptions.rereads_of(tx, tenant_id):
         leases.wake(tx, tenant_id, now_ms)
+    if state is not tenant.state and tenant.state is State.RELEASED and generation == tenant.generation:
+        intents.give_new_candidates(tx, tenant)
     if has_changed(tenant, decision, state, generation):
         tenants.save_decision(tx, tenant, decision, state, generation, now_ms)
     if state is not tenant.state:
@@ -119,7 +121,10 @@ def unblock(tx: Transaction, tenant: Tenant, why: str, now_ms: int) -> None:
 
 
 def is_wanted_again(tx: Transaction, tenant: Tenant, decision: Decision) -> bool:
-    """Whether a release that was proved while it was wanted again already has ended this generation."""
+    """Whether a proved release has ended this generation, also one that was proved while it was wanted again already.
+
+    Released without a proof, since nothing was held, is no end: a number may be there that an old backup forgot.
+    """
     return decision.wanted is Wanted.ACTIVE and intents.was_released(tx, tenant)
 
 

@@ -17,7 +17,7 @@ from gateway.scheduler.embedded import Driving, Housekeeping, Turn
 from gateway.scheduler.engine import EngineDriving
 from gateway.settings import Settings
 from gateway.steps.context import StepParts
-from gateway.store import inbox, wakeups
+from gateway.store import inbox, wakeups, watermark
 from gateway.store.database import Database, in_transaction
 from gateway.store.leases import TenantBusy
 
@@ -25,6 +25,7 @@ RECONCILE_SECONDS = 300.0
 RESTORE_SECONDS = 15.0
 PROBE_SECONDS = 5.0
 EXPIRE_SECONDS = 600.0
+WATERMARK_SECONDS = 60.0
 EXPIRE_ROWS = 2000
 BUSY_PAUSE_SECONDS = 0.01
 
@@ -75,6 +76,7 @@ def housekeeping(settings: Settings, steps: StepParts) -> tuple[Housekeeping, ..
         Housekeeping("restore", RESTORE_SECONDS, lambda: reconcile_if_restored(steps)),
         Housekeeping("probe", PROBE_SECONDS, lambda: logged_probe(steps)),
         Housekeeping("expire", EXPIRE_SECONDS, expire),
+        Housekeeping("watermark", WATERMARK_SECONDS, lambda: watermark.rise(steps.database, steps.clock.now_ms())),
     )
 
 

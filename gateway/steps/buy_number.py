@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.domain import keys
-from gateway.domain.model import Blocked, Held, Holding, Intent, IntentStatus, Step, Wanted
+from gateway.domain.model import Blocked, Held, Holding, Intent, IntentStatus, Step, Wanted, unknown_import
 from gateway.domain.retry import asked_pause_ms
 from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
@@ -278,6 +278,8 @@ def own(ctx: Context, tx: Transaction, intent: Intent, there: OwnedNumber, how: 
     intents.mark_owned(tx, intent, there.sid)
     ctx.put(tx, held_yes(replace(intent, number=there.number), there.sid), now_ms)
     ledger.write(tx, ctx.tenant, "number", "gained", how, ctx.telephony.provider, there.sid, there.number, now_ms)
+    if how == "adopted" and ctx.held[Step.IMPORT_NUMBER].held is Held.NO:
+        ctx.put(tx, unknown_import(there.number), now_ms)
 
 
 def held_yes(intent: Intent, sid: str) -> Holding:

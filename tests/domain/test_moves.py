@@ -83,9 +83,3 @@ def test_a_resting_state_is_only_reached_when_nothing_is_left_to_do(
     after = moves.next_state(state, wanted, is_complete)
 
     assert is_complete or after is state or after not in resting
-
-
-def test_only_a_return_after_the_release_starts_a_generation() -> None:
-    starting = [pair for pair in itertools.product(State, Wanted) if moves.starts_generation(*pair)]
-
-    assert starting == [(State.RELEASED, Wanted.ACTIVE)]

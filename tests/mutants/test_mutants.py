@@ -56,8 +56,8 @@ MUTANTS = (
         "gateway/store/leases.py",
         (
             (
-                '"SELECT * FROM tenants WHERE id = :id AND fence = :fence", id=tenant_id, fence=fence',
-                '"SELECT * FROM tenants WHERE id = :id", id=tenant_id',
+                '"SELECT * FROM tenants WHERE id = :id AND fence = :fence /*lock*/", id=tenant_id, fence=fence',
+                '"SELECT * FROM tenants WHERE id = :id /*lock*/", id=tenant_id',
             ),
         ),
         "test_a_worker_that_lost_its_lease_in_a_call_stores_nothing_of_what_it_learns",

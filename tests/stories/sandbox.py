@@ -29,7 +29,7 @@ from gateway.settings import Compliance, Secret, load, with_world
 from gateway.simulator.adapter import WorldAdapter
 from gateway.simulator.wire import Reply, Request
 from gateway.simulator.world import World
-from gateway.store import holdings, journal, tenants
+from gateway.store import holdings, journal, tenants, watermark
 from gateway.store.database import Database, Transaction
 from gateway.store.engines import open_database
 from gateway.store.sqlite import SqliteDatabase
@@ -177,6 +177,7 @@ class Sandbox:
         """A backup as an operator makes one; its name."""
         if isinstance(self.database, SqliteDatabase):
             self.database.vacuum_into(self.folder / "backup.db")
+            watermark.rise(self.database, self.clock.at_ms)
             return str(self.folder / "backup.db")
         self.gateway.close()
         name = databases.LENT.copy(self.folder)

@@ -10,6 +10,7 @@ import pytest
 from gateway.domain import keys
 from gateway.errors import DatabaseRefused
 from gateway.store.sqlite import SqliteDatabase
+from tests import databases
 from tests.stories.sandbox import DAY, Sandbox
 
 LIFE = (
@@ -112,6 +113,7 @@ def test_a_backup_from_before_a_release_and_a_return_takes_over_what_was_bought_
 
     sandbox.put_back(backup)
     sandbox.settle(7200)
+    sandbox.reconcile_and_settle()
 
     assert (sandbox.export()["state"], sandbox.export()["phone_number"]) == ("active", bought)
     assert len(sandbox.purchases()) == 2
@@ -139,13 +141,15 @@ def test_a_backup_from_before_a_nameless_signup_buys_nothing_when_the_name_comes
     for event in (named, nameless) if is_repeated else (sandbox.event(naming),):
         sandbox.send(event)
     sandbox.settle(3600)
-    before = (len(sandbox.purchases()), sandbox.export()["blocked"])
-    sandbox.rename_number(sandbox.numbers()[0]["sid"], keys.tag("dev", "acme", 1))
-    sandbox.change_entry(sandbox.entries()[0]["id"], name=keys.tag("dev", "acme", 1))
-    sandbox.operate("retry")
-    sandbox.settle(3600)
+    sandbox.reconcile_and_settle()
+    if databases.is_postgres():
+        # Nothing tells an old copy from a new one there, unless somebody says so: a person has to settle it.
+        assert sandbox.export()["blocked"] == "ambiguous"
+        sandbox.rename_number(sandbox.numbers()[0]["sid"], keys.tag("dev", "acme", 1))
+        sandbox.change_entry(sandbox.entries()[0]["id"], name=keys.tag("dev", "acme", 1))
+        sandbox.operate("retry")
+        sandbox.settle(3600)
 
-    assert before == (1, "ambiguous")
     assert (sandbox.export()["state"], sandbox.export()["phone_number"]) == ("active", bought)
     assert len(sandbox.purchases()) == 1
 

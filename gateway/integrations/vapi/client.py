@@ -194,6 +194,8 @@ class VapiClient:
                 raise doubt(operation, "the list changed while it was being read")
             total = page.metadata.total_items
             found.update((record.id, record.entry()) for record in page.results)
+            if not found and total:
+                raise doubt(operation, "the list says that it has entries, and shows none")
             if not _has_more(page, len(found)):
                 return list(found.values())
             if not page.results:
