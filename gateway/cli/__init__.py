@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = {
         "gateway.cli.restore:restore",
         "Put a backup in the database's place; reconciles before any purchase.",
     ),
+    "move": ("gateway.cli.move:move", "Move the SQLite database to PostgreSQL, once and for good."),
     "clock": ("gateway.cli.clock:clock", "Show or move the sandbox's clock."),
 }
 

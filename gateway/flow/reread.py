@@ -30,7 +30,7 @@ def reread_due(tx: Transaction, tenant_id: int) -> bool:
 def reread_subscriptions(ctx: Context) -> Outcome:
     """Ask about each subscription that needs it; raises TryLater when the billing system cannot be asked now."""
     billing = ctx.parts.billing
-    pending = ctx.read(lambda tx: subscriptions.rereads_of(tx, ctx.tenant.id))
+    pending = ctx.read_one(lambda tx: subscriptions.rereads_of(tx, ctx.tenant.id))
     answers: list[Reread] = []
     for link in pending:
         answer = ask_billing(ctx, billing, link.record.subscription_id) if billing is not None else None

@@ -104,7 +104,7 @@ def not_set(ctx: Context, effect: Effect[Entry], answering: Answering) -> Outcom
 def in_vain(ctx: Context, effect: Effect[Entry], outcome: Outcome, answering: Answering) -> Outcome:
     """No clear answer, or one that shows other settings: look soon, then set again; but not for ever."""
     since_ms = ctx.now_ms() - IN_VAIN_WINDOW_MS
-    made = ctx.read(lambda tx: attempts.count_since(tx, ctx.tenant, ASSIGN, effect.attempt.number or "", since_ms))
+    made = ctx.read_one(lambda tx: attempts.count_since(tx, ctx.tenant, ASSIGN, effect.attempt.number or "", since_ms))
     if effect.value is None or made < MOST_IN_VAIN:
         return replace(outcome, wait_until_ms=ctx.now_ms() + ctx.pause_ms(made - 1))
     message = (
@@ -178,7 +178,7 @@ def without_missing_assistant(ctx: Context, answering: Answering) -> Answering:
 
 
 def assistant_options(ctx: Context) -> Options:
-    merged = ctx.read(lambda tx: options.merge(subscriptions.options_of(tx, ctx.tenant.id)))
+    merged = ctx.read_one(lambda tx: options.merge(subscriptions.options_of(tx, ctx.tenant.id)))
     return options.parse({name: value for name, value in merged.items() if name == "assistant_id"}, ctx.rules)
 
 

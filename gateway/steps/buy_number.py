@@ -33,7 +33,7 @@ BLOCKED_BY_REFUSAL = {
 
 def make(ctx: Context) -> Outcome:
     """Choose a number, make sure it is not ours already, and buy it."""
-    intent = ctx.read(lambda tx: intents.open_of(tx, ctx.tenant))
+    intent = ctx.read_one(lambda tx: intents.open_of(tx, ctx.tenant))
     try:
         if intent is None:
             intent = choose(ctx)
@@ -54,7 +54,7 @@ def look(ctx: Context) -> Outcome:
     """Find out what became of a purchase, or of a release, whose outcome is not clear."""
     if ctx.held[Step.BUY_NUMBER].detail.get("is_releasing"):
         return release_number.look(ctx)
-    intent = ctx.read(lambda tx: intents.open_of(tx, ctx.tenant))
+    intent = ctx.read_one(lambda tx: intents.open_of(tx, ctx.tenant))
     if intent is None:
         return Outcome("nothing_in_doubt", store=lambda tx, now_ms: ctx.put(tx, no(Step.BUY_NUMBER), now_ms))
     try:
@@ -142,7 +142,7 @@ def answered(ctx: Context, intent: Intent, effect: Effect[OwnedNumber]) -> Outco
     outcome = Outcome(told, {**detail, "why": str(error)}, store, error=error, duration_ms=effect.duration_ms)
     if told in (attempts.UNCLEAR, "unavailable"):
         return outcome
-    others_open = ctx.read(lambda tx: attempts.open_for_number(tx, intent.number, BUY, besides=effect.attempt.id))
+    others_open = ctx.read_one(lambda tx: attempts.open_for_number(tx, intent.number, BUY, besides=effect.attempt.id))
     if isinstance(error, Refused) and not others_open:
         return replace(outcome, halt=halt_for(ctx, error))
     return replace(outcome, wait_until_ms=ctx.now_ms() + wait_after(ctx, error))
@@ -161,7 +161,7 @@ def prove(ctx: Context, intent: Intent) -> Outcome:
     """One look by number at a purchase in doubt, and what follows from it."""
     looked_at_ms = ctx.now_ms()
     there = ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.find_by_number(intent.number, deadline))
-    posts = ctx.read(lambda tx: attempts.open_for_number(tx, intent.number, BUY))
+    posts = ctx.read_one(lambda tx: attempts.open_for_number(tx, intent.number, BUY))
     if there is not None and there.tag == ctx.tag:
         return adopt(ctx, intent, there, "a look showed that the purchase went through", posts)
     if there is not None and keys.is_tag(there.tag):
@@ -225,7 +225,7 @@ def may_repeat(ctx: Context, intent: Intent, now_ms: int) -> bool:
     since_ms = intent.round_sent_at_ms
     if since_ms is None or now_ms > since_ms + ctx.rules.repeat_within_ms:
         return False
-    sent = ctx.read(lambda tx: attempts.count_since(tx, ctx.tenant, BUY, intent.number, since_ms))
+    sent = ctx.read_one(lambda tx: attempts.count_since(tx, ctx.tenant, BUY, intent.number, since_ms))
     return sent < ctx.rules.most_posts_a_round
 
 
@@ -265,7 +265,7 @@ def adopt(ctx: Context, intent: Intent, there: OwnedNumber, why: str, posts: lis
             )
         own(ctx, tx, target, there, "adopted", now_ms)
 
-    taken = ctx.read(lambda tx: intents.other_owner(tx, there.number, ctx.tenant.id))
+    taken = ctx.read_one(lambda tx: intents.other_owner(tx, there.number, ctx.tenant.id))
     if taken is not None:
         return ambiguous(
             f"{there.number} bears the tag of {ctx.tenant.tenant_key}, yet another tenant is committed to it. "

@@ -6,7 +6,7 @@ from gateway.domain import options
 from gateway.domain.model import Blocked, Intent, Options, Step, Wanted
 from gateway.domain.rules import answering_for
 from gateway.errors import OptionsInvalid
-from gateway.ports import AvailableNumber, NumberWish
+from gateway.ports import NumberWish
 from gateway.steps.context import Context, Halt, Halted, Outcome
 from gateway.store import intents, subscriptions
 from gateway.store.database import IntegrityError, Transaction
@@ -20,7 +20,7 @@ def choose(ctx: Context) -> Intent:
     if wish.choose and wish.phone_number is None:
         raise Halted(awaiting_choice(ctx))
     require_assistant(ctx, wish)
-    if ctx.read(lambda tx: intents.candidates_used(tx, ctx.tenant)) >= ctx.rules.most_candidates:
+    if ctx.read_one(lambda tx: intents.candidates_used(tx, ctx.tenant)) >= ctx.rules.most_candidates:
         raise Halted(no_numbers(ctx, wish, "three candidates were refused"))
     if wish.phone_number is not None:
         return commit_to(ctx, wish, [wish.phone_number])
@@ -29,7 +29,7 @@ def choose(ctx: Context) -> Intent:
 
 def options_of(ctx: Context) -> Options:
     """What the signup asked for, checked; an option that makes no sense halts, and names its key."""
-    merged = ctx.read(lambda tx: options.merge(subscriptions.options_of(tx, ctx.tenant.id)))
+    merged = ctx.read_one(lambda tx: options.merge(subscriptions.options_of(tx, ctx.tenant.id)))
     try:
         return options.parse(merged, ctx.rules)
     except OptionsInvalid as error:
@@ -79,10 +79,9 @@ def candidates(ctx: Context, wish: Options) -> list[str]:
     found = ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.search(asked, SEARCH_LIMIT, deadline))
     since_ms = ctx.now_ms() - ctx.rules.watch_ms
 
-    def still_free(tx: Transaction) -> list[AvailableNumber]:
-        return [number for number in found if not intents.is_passed_over(tx, number.number, since_ms)]
-
-    free = [number.number for number in ctx.read(still_free)]
+    numbers = [each.number for each in found]
+    passed_over = ctx.read_one(lambda tx: intents.passed_over(tx, numbers, since_ms)) if numbers else set()
+    free = [number for number in numbers if number not in passed_over]
     ctx.parts.random.shuffle(free)
     return free
 

@@ -19,7 +19,7 @@ from gateway.domain.retry import pause_ms
 from gateway.domain.rules import Rules
 from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryLater
 from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
-from gateway.store import attempts, holdings, journal, leases, providers
+from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
 from gateway.store.database import Database, Transaction
 
@@ -185,6 +185,11 @@ class Context:
         with self.parts.database.read() as tx:
             return question(tx)
 
+    def read_one(self, question: Callable[[Transaction], T]) -> T:
+        """Ask the database a question of one statement."""
+        with self.parts.database.read(is_single=True) as tx:
+            return question(tx)
+
     def commit(self, job: Callable[[Transaction], T]) -> T:
         """Write under this lease's fence; raises LeaseLost, or MindChanged when the tenant changed meanwhile."""
 
@@ -253,24 +258,19 @@ class Context:
     def _stand(self, provider: str) -> None:
         """Just before a call: the lease is ours and long enough, the provider takes calls."""
         now_ms = self.now_ms()
-        tenant, states = self.read(
-            lambda tx: (leases.look(tx, self.tenant.id, self.tenant.fence), providers.states(tx))
-        )
-        if (tenant.lease_until_ms or 0) - now_ms < 2 * self.rules.provider_timeout_ms:
+        found = self.read_one(lambda tx: leases.look(tx, self.tenant.id, self.tenant.fence, provider))
+        if found.lease_until_ms - now_ms < 2 * self.rules.provider_timeout_ms:
             self.parts.commit(
                 lambda tx: leases.renew(tx, self.tenant.id, self.tenant.fence, now_ms, self.rules.lease_ms)
             )
-        state = states.get(provider)
-        if state is None:
-            return
-        if state.is_refusing:
+        if found.is_refusing:
             raise Refused(
-                state.reason or f"{provider} refuses our credentials.", kind="credentials", provider=provider
+                found.reason or f"{provider} refuses our credentials.", kind="credentials", provider=provider
             )
-        if state.paused_until_ms > now_ms:
+        if found.paused_until_ms > now_ms:
             raise TryLater(
                 f"{provider} asked us to slow down.",
-                retry_after_seconds=(state.paused_until_ms - now_ms) / 1000,
+                retry_after_seconds=(found.paused_until_ms - now_ms) / 1000,
                 provider=provider,
             )
 

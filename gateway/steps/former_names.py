@@ -35,7 +35,7 @@ def under_a_subscription(ctx: Context) -> Outcome | None:
 
     A backup put back forgets that, and the next event may name the tenant.
     """
-    records = ctx.read(lambda tx: subscriptions.records_of(tx, ctx.tenant.id))
+    records = ctx.read_one(lambda tx: subscriptions.records_of(tx, ctx.tenant.id))
     for record in records:
         if not record.issued or record.subscription_id == ctx.tenant.tenant_key:
             continue

@@ -161,7 +161,7 @@ def settle_on(ctx: Context, entries: list[Entry]) -> Outcome:
 
 def absent(ctx: Context, looked_at_ms: int) -> Outcome:
     """No entry: proved once the settle time after the last import has passed; until then look again."""
-    open_ones = ctx.read(lambda tx: attempts.open_for_tenant(tx, ctx.tenant, IMPORT))
+    open_ones = ctx.read_one(lambda tx: attempts.open_for_tenant(tx, ctx.tenant, IMPORT))
     settled_at_ms = max((one.deadline_at_ms for one in open_ones), default=-ctx.rules.settle_ms) + ctx.rules.settle_ms
     if looked_at_ms < settled_at_ms:
         again_at_ms = min(looked_at_ms + ctx.pause_ms(ctx.tenant.tries), settled_at_ms)
@@ -241,7 +241,7 @@ def remove_double(ctx: Context, kept: Entry, double: Entry) -> Outcome:
 def may_import_anew(ctx: Context, entry: Entry) -> bool:
     # Those that made nothing do not count: under a slow-down, or lost on the way, they may be many.
     since_ms = ctx.now_ms() - HOUR_MS
-    imports = ctx.read(lambda tx: attempts.count_made_since(tx, ctx.tenant, IMPORT, entry.number, since_ms))
+    imports = ctx.read_one(lambda tx: attempts.count_made_since(tx, ctx.tenant, IMPORT, entry.number, since_ms))
     return entry.tag == ctx.tag and imports < MOST_IMPORTS
 
 

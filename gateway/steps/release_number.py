@@ -27,7 +27,7 @@ AT_ASSISTANTS = ["import", REMOVE, TIDY]
 
 def undo(ctx: Context) -> Outcome:
     """Release the number we own, if it still is what we believe it to be."""
-    intent = ctx.read(lambda tx: intents.open_of(tx, ctx.tenant))
+    intent = ctx.read_one(lambda tx: intents.open_of(tx, ctx.tenant))
     holding = ctx.held[Step.BUY_NUMBER]
     if intent is None or holding.ref is None:
         return without_record(ctx, holding)
@@ -96,7 +96,7 @@ def deleted(ctx: Context, intent: Intent, sid: str, effect: Effect[bool]) -> Out
 
 def look(ctx: Context) -> Outcome:
     """After a DELETE: prove that nothing is left, or delete again what still is there."""
-    intent = ctx.read(lambda tx: intents.open_of(tx, ctx.tenant))
+    intent = ctx.read_one(lambda tx: intents.open_of(tx, ctx.tenant))
     if intent is None:
         return Outcome("nothing_left", store=lambda tx, now_ms: forget_all(ctx, tx, now_ms))
     looked_at_ms = ctx.now_ms()
@@ -135,7 +135,7 @@ def left_at_assistants(ctx: Context, intent: Intent) -> Entry | None:
 
 def delete_again(ctx: Context, intent: Intent, left: OwnedNumber, looked_at_ms: int) -> Outcome:
     """Still there: the list may lag, or a late POST bought it once more. A DELETE is safe to repeat."""
-    since_ms = ctx.read(lambda tx: attempts.last_began_at_ms(tx, ctx.tenant.id))
+    since_ms = ctx.read_one(lambda tx: attempts.last_began_at_ms(tx, ctx.tenant.id))
     wait_ms = since_ms + ctx.pause_ms(min(ctx.tenant.tries + 1, 5)) - looked_at_ms
     if wait_ms > 0:
         return Outcome("still_there", {"number": left.number}, wait_until_ms=looked_at_ms + wait_ms)

@@ -36,5 +36,6 @@ def refuse_closed(tx: Transaction, path: Path) -> None:
     if moved_to is not None:
         raise DatabaseRefused(
             f"{path} was moved to {moved_to} and is closed for good: nothing was stored or changed. "
-            "Let DATABASE_URL name the new database. If the move was cut off, run it again."
+            "Let DATABASE_URL name the new database. If the move was cut off, run it again: "
+            "python -m gateway move --to URL"
         )

@@ -96,8 +96,11 @@ class Database(Protocol):
         """
         ...
 
-    def read(self) -> AbstractContextManager[Transaction]:
-        """A transaction with one consistent view, for reading only."""
+    def read(self, *, is_single: bool = False) -> AbstractContextManager[Transaction]:
+        """A transaction with one consistent view, for reading only.
+
+        is_single: for one statement, which needs no transaction round it where that costs messages of its own.
+        """
         ...
 
     def changed_elsewhere(self) -> bool:

@@ -6,11 +6,13 @@ take each other's numbers for their own; so any difference refuses to start.
 
 from __future__ import annotations
 
-from gateway.errors import OperatorError, OtherInstallation
+from gateway.errors import DatabaseRefused, OperatorError, OtherInstallation
 from gateway.store.database import Transaction
 
 SETTING_OF = {"mode": "GATEWAY_MODE", "env": "GATEWAY_ENV", "twilio_account": "TWILIO_ACCOUNT_SID"}
 CLOCK_OFFSET = "clock_offset_ms"
+# Of a copy that `move` has not finished.
+UNFINISHED_MOVE = "move_unfinished"
 # 10 years: beyond, waiting times would no longer mean anything.
 FARTHEST_MS = 3653 * 86_400_000
 
@@ -21,17 +23,21 @@ def bind(tx: Transaction, mode: str, env: str, twilio_account: str) -> bool:
     Safe to repeat, and from several processes at once.
     """
     tx.lock("installation")
-    claimed = {"mode": mode, "env": env, "twilio_account": twilio_account}
+    check(tx, mode, env, twilio_account)
     is_new = value(tx, "mode") is None
     if is_new:
-        for name, text in claimed.items():
+        for name, text in {"mode": mode, "env": env, "twilio_account": twilio_account}.items():
             put(tx, name, text)
-    check(tx, mode, env, twilio_account)
     return is_new
 
 
 def check(tx: Transaction, mode: str, env: str, twilio_account: str) -> None:
-    """Raise OtherInstallation unless the database is ours, or nobody's yet."""
+    """Raise OtherInstallation unless the database is ours, or nobody's yet; DatabaseRefused for half a copy."""
+    if value(tx, UNFINISHED_MOVE) is not None:
+        raise DatabaseRefused(
+            "This database is the unfinished copy of another one, so nothing was started or changed. Let DATABASE_URL "
+            "name the old one and finish the move: python -m gateway move --to URL"
+        )
     claimed = {"mode": mode, "env": env, "twilio_account": twilio_account}
     stored = {name: value(tx, name) for name in claimed}
     wrong = [

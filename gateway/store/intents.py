@@ -6,6 +6,8 @@ intent a number, over all tenants. Inserting a second one raises `IntegrityError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.domain.model import Intent, IntentStatus, Tenant
 from gateway.store.database import Row, Transaction
 
@@ -166,16 +168,15 @@ def give_new_candidates(tx: Transaction, tenant: Tenant) -> None:
     )
 
 
-def is_passed_over(tx: Transaction, number: str, since_ms: int) -> bool:
-    """Whether a number is committed to somebody, or was refused since then."""
-    row = tx.one(
-        """SELECT 1 AS one FROM intents WHERE number = :number
-             AND (status IN ('chosen', 'sent', 'unknown', 'owned') OR (status = 'refused' AND ended_at_ms > :since_ms))
-           LIMIT 1""",
-        number=number,
-        since_ms=since_ms,
+def passed_over(tx: Transaction, numbers: Sequence[str], since_ms: int) -> set[str]:
+    """Which of these numbers are committed to somebody, or were refused since then."""
+    marks = ", ".join("?" * len(numbers))
+    rows = tx.run(
+        f"""SELECT number FROM intents WHERE number IN ({marks})
+              AND (status IN ('chosen', 'sent', 'unknown', 'owned') OR (status = 'refused' AND ended_at_ms > ?))""",  # noqa: S608
+        [*numbers, since_ms],
     )
-    return row is not None
+    return {number for (number,) in rows}
 
 
 def refused_since(tx: Transaction, since_ms: int) -> list[Intent]:

@@ -6,10 +6,22 @@ and its cost does not grow with the table.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.domain.model import Tenant
 from gateway.errors import LeaseLost
 from gateway.store.database import Row, Transaction
 from gateway.store.tenants import from_row
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has to be known directly before a call: the lease's end, and what all workers know of the provider."""
+
+    lease_until_ms: int
+    paused_until_ms: int
+    is_refusing: bool
+    reason: str | None
 
 
 class TenantBusy(Exception):
@@ -59,15 +71,32 @@ def check(tx: Transaction, tenant_id: int, fence: int) -> Tenant:
     return owned(tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence /*lock*/", id=tenant_id, fence=fence))
 
 
-def look(tx: Transaction, tenant_id: int, fence: int) -> Tenant:
-    """The tenant, if this fence owned it a moment ago: for reading only. Raises LeaseLost."""
-    return owned(tx.one("SELECT * FROM tenants WHERE id = :id AND fence = :fence", id=tenant_id, fence=fence))
+def look(tx: Transaction, tenant_id: int, fence: int, provider: str) -> Standing:
+    """Until when this fence owned the tenant a moment ago, and how the provider was; one statement, for it is asked
+    before each call. Raises LeaseLost.
+    """
+    row = tx.one(
+        """SELECT t.lease_owner, t.lease_until_ms, p.paused_until_ms, p.is_refusing, p.reason
+           FROM tenants t LEFT JOIN providers p ON p.name = :provider WHERE t.id = :id AND t.fence = :fence""",
+        id=tenant_id,
+        fence=fence,
+        provider=provider,
+    )
+    if row is None or row["lease_owner"] is None:
+        raise lost()
+    return Standing(
+        row["lease_until_ms"] or 0, row["paused_until_ms"] or 0, bool(row["is_refusing"]), row["reason"]
+    )  # fmt: skip
 
 
 def owned(row: Row | None) -> Tenant:
     if row is None or row["lease_owner"] is None:
-        raise LeaseLost("Another worker took over this tenant.")
+        raise lost()
     return from_row(row)
+
+
+def lost() -> LeaseLost:
+    return LeaseLost("Another worker took over this tenant.")
 
 
 def renew(tx: Transaction, tenant_id: int, fence: int, now_ms: int, lease_ms: int) -> None:

@@ -8,6 +8,7 @@ nothing that belongs to a session is used here, so that a pooler in transaction 
 from __future__ import annotations
 
 import secrets
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -171,22 +172,27 @@ class PostgresDatabase:
             run_after_commit(call)
 
     @contextmanager
-    def read(self) -> Iterator[PostgresTransaction]:
+    def read(self, *, is_single: bool = False) -> Iterator[PostgresTransaction]:
         pool = self._opened()
-        connection = self._begin(pool, self._begin_reading)
+        connection = self._begin(pool, self._begin_reading, is_single and self.has_sessions)
         try:
             yield PostgresTransaction(connection)
         finally:
             roll_back(connection)
             pool.putconn(connection)
 
-    def _begin(self, pool: ConnectionPool[Connection], text: str) -> Connection:
-        """A connection with an open transaction. One that broke while nobody used it is replaced without a word."""
+    def _begin(self, pool: ConnectionPool[Connection], text: str, is_single: bool = False) -> Connection:
+        """A connection with an open transaction. One that broke while nobody used it is replaced without a word.
+
+        is_single: one that nothing was heard from since is as good without.
+        """
         for _ in range(self._pool_max + 1):
             try:
                 connection = pool.getconn(timeout=self._wait_seconds)
             except PoolTimeout as error:
                 raise StorageUnavailable("The database is busy, or cannot be reached.") from error
+            if is_single and is_quiet(connection):
+                return connection
             try:
                 self._say_and_read_clock(connection, text)
             except psycopg.Error as error:
@@ -375,6 +381,15 @@ def roll_back(connection: Connection) -> None:
     with suppress(psycopg.Error):
         if connection.info.transaction_status is not TransactionStatus.IDLE:
             connection.execute(b"ROLLBACK")
+
+
+def is_quiet(connection: Connection) -> bool:
+    """Whether the server has said nothing since we last asked: not even that it closes the connection."""
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)
 
 
 def applied_names(tx: PostgresTransaction) -> list[str]:

@@ -152,7 +152,7 @@ class SqliteDatabase:
             run_after_commit(call)
 
     @contextmanager
-    def read(self) -> Iterator[SqliteTransaction]:
+    def read(self, *, is_single: bool = False) -> Iterator[SqliteTransaction]:
         era = self._era
         try:
             connection = self._readers.pop()

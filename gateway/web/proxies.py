@@ -40,12 +40,13 @@ def is_address(text: str) -> bool:
 def as_seen_from_outside(app: Wsgi, trusted_proxies: int, public_url: str | None) -> Wsgi:
     """The application for which each request comes from its client, and to the address that outsiders know.
 
-    X-Forwarded-Host is not believed: many proxies hand on what the client wrote there. PUBLIC_URL says it for good.
+    X-Forwarded-Proto is a single word nearly everywhere, the nearest proxy's. X-Forwarded-Host is not believed: many
+    proxies hand on what the client wrote there. PUBLIC_URL says it for good.
     """
     if public_url is not None:
         app = _called(app, public_url)
     if trusted_proxies:
-        app = ProxyFix(app, x_for=trusted_proxies, x_proto=trusted_proxies, x_host=0)
+        app = ProxyFix(app, x_for=trusted_proxies, x_proto=1, x_host=0)
     return app
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from gateway.domain.model import Block, Blocked, Tenant, Wanted
 from gateway.errors import LeaseLost
-from gateway.store import leases, tenants
+from gateway.store import leases, providers, tenants
 from gateway.store.database import Database, Transaction
+from gateway.store.leases import Standing
 from tests.store.conftest import NOW_MS
 
 LEASE_MS = 60_000
@@ -178,7 +179,8 @@ def taken_over(database: Database, made: Make) -> tuple[Tenant, Tenant]:
 
 def test_the_holder_of_a_lease_passes_the_check(database: Database, taken_over: tuple[Tenant, Tenant]) -> None:
     with database.read() as tx:
-        assert leases.look(tx, taken_over[1].id, taken_over[1].fence) == taken_over[1]
+        found = leases.look(tx, taken_over[1].id, taken_over[1].fence, "twilio")
+        assert found == Standing(NOW_MS + 2 * LEASE_MS, paused_until_ms=0, is_refusing=False, reason=None)
     with database.transaction() as tx:
         assert leases.check(tx, taken_over[1].id, taken_over[1].fence) == taken_over[1]
 
@@ -189,7 +191,23 @@ def test_a_worker_that_was_taken_over_does_not_pass_the_check(
     with database.transaction() as tx, pytest.raises(LeaseLost):
         leases.check(tx, taken_over[0].id, taken_over[0].fence)
     with database.read() as tx, pytest.raises(LeaseLost):
-        leases.look(tx, taken_over[0].id, taken_over[0].fence)
+        leases.look(tx, taken_over[0].id, taken_over[0].fence, "twilio")
+
+
+def test_whoever_looks_at_its_lease_sees_how_the_provider_is(
+    database: Database, taken_over: tuple[Tenant, Tenant]
+) -> None:
+    with database.transaction() as tx:
+        providers.pause(tx, "twilio", NOW_MS + 5, NOW_MS)
+        providers.refuse(tx, "vapi", "wrong key", NOW_MS + 9, NOW_MS)
+
+    with database.read(is_single=True) as tx:
+        twilio, vapi = (
+            leases.look(tx, taken_over[1].id, taken_over[1].fence, name) for name in ("twilio", "vapi")
+        )  # fmt: skip
+
+    assert (twilio.paused_until_ms, twilio.is_refusing) == (NOW_MS + 5, False)
+    assert (vapi.paused_until_ms, vapi.is_refusing, vapi.reason) == (0, True, "wrong key")
 
 
 def test_a_worker_that_was_taken_over_cannot_renew(database: Database, taken_over: tuple[Tenant, Tenant]) -> None:

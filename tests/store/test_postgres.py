@@ -163,6 +163,18 @@ def test_connections_that_broke_while_nobody_used_them_are_replaced_without_a_wo
     in_transaction(database, put("after"))
     relay.blink()
     assert value(database) == "after"
+    relay.blink()
+    with database.read(is_single=True) as tx:
+        assert tx.run("SELECT 1", []) == [(1,)]
+
+
+def test_a_single_question_costs_no_transaction(database: PostgresDatabase) -> None:
+    def times(*, is_single: bool) -> set[object]:
+        with database.read(is_single=is_single) as tx:
+            return {tx.run("SELECT now()", [])[0][0] for _ in range(2)}
+
+    assert len(times(is_single=False)) == 1
+    assert len(times(is_single=True)) == 2
 
 
 def test_while_the_server_is_gone_nothing_is_stored_and_afterwards_it_goes_on(
