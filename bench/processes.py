@@ -103,6 +103,15 @@ def wait_until_up(running: Running, ready: str | None, limit_seconds: float = 30
         raise Unmeasurable(f"{running.name} did not come up: {tail(running.log)}")
 
 
+def wait_until_answered(running: Running, path: str, limit_seconds: float = 60.0) -> None:
+    """Until a GET is answered at all, whatever the answer; Unmeasurable when none comes."""
+    end = time.monotonic() + limit_seconds
+    while not http_status(running.port, path):
+        if running.process.poll() is not None or time.monotonic() > end:
+            raise Unmeasurable(f"{running.name} answers nothing: {tail(running.log)}")
+        time.sleep(0.1)
+
+
 def tail(log: Path, length: int = 600) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-length:].strip() or "(no output)"
 

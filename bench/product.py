@@ -17,6 +17,8 @@ from bench.processes import HOME, PYTHON, Running, Unmeasurable
 
 WEBHOOK = "/webhooks/stripe"
 THREADS = 64
+# What `serve` gives Flask by itself.
+FLASK_THREADS = 16
 ASSISTANT = "00000000-0000-4000-8000-0000000000aa"
 
 
@@ -129,7 +131,7 @@ def serve(folder: Path, settings: dict[str, str], *, worker: bool) -> Iterator[R
 def flask_view(folder: Path, settings: dict[str, str]) -> Iterator[Running]:
     """The Flask application alone, under granian's WSGI interface."""
     port = processes.free_port()
-    argv = [*granian(PYTHON, port, threads=THREADS), "app:app"]
+    argv = [*granian(PYTHON, port, threads=FLASK_THREADS), "app:app"]
     processes.run_to_end([PYTHON, "-m", "gateway", "migrate"], settings, folder)
     with processes.started(argv, folder, settings, port=port, ready="/healthz") as running:
         yield running
