@@ -127,6 +127,10 @@ def test_no_more_calls_are_open_at_once_than_one_limit_for_workers_and_commands_
 
     assert [worker.poll() for worker in workers] == [None, None, None]
     assert us.most_open() == {"twilio": LIMIT, "vapi": LIMIT}
+    for worker in workers:
+        end(worker)
+    with us.database.read() as tx:
+        assert tx.all("SELECT * FROM provider_slots") == []
 
 
 def test_when_one_is_told_to_slow_down_all_of_them_do(crew: Callable[..., Crew]) -> None:
