@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gateway.store.engines import open_database
 from gateway.wiring import rules_from
 from tests import databases
 from tests.chaos.installation import environment
+from tests.chaos.processes import ask, free_port
 from tests.chaos.worlds import PretendWorld
 
 pytestmark = pytest.mark.chaos
@@ -33,11 +35,12 @@ class Crew:
 
     def __init__(self, folder: Path, world: PretendWorld, stack: ExitStack, changes: dict[str, str]) -> None:
         self.world = world
-        self._folder, self._stack = folder, stack
+        self.port = free_port()
+        self.folder, self._stack = folder, stack
         url = {"DATABASE_URL": databases.database_url(folder)}
         limits = {"TWILIO_CONCURRENCY": str(LIMIT), "VAPI_CONCURRENCY": str(LIMIT)}
         times = {"PROVIDER_TIMEOUT_SECONDS": "5", "LEASE_SECONDS": "20", "SETTLE_SECONDS": "25"}
-        self._environ = environment(folder, world, {**url, **limits, **times, **changes})
+        self._environ = environment(folder, world, {**url, **limits, **times, "PORT": str(self.port), **changes})
         self.settings: Settings = load(self._environ)
         self.database: Database = open_database(self.settings)
 
@@ -53,11 +56,16 @@ class Crew:
 
         in_transaction(self.database, job)
 
+    def sign_up(self, tenant_key: str) -> int:
+        """The status that a paid signup was answered with."""
+        made = self.world.ask("POST", "/stripe/deliveries", {"name": "checkout.completed", "tenant": tenant_key})
+        return ask(self.port, "POST", "/webhooks/stripe", made["body"].encode(), made["headers"]).status
+
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gateway", *command],
-                cwd=self._folder,
+                cwd=self.folder,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -148,3 +156,26 @@ def test_when_one_is_told_to_slow_down_all_of_them_do(crew: Callable[..., Crew])
 
     assert us.calls_to("twilio") == calls
     wait_until(lambda: us.count("active") == 12)
+
+
+@pytest.mark.skipif(not databases.POSTGRES_URL, reason="TEST_POSTGRES_URL is not set")
+@pytest.mark.parametrize("crew", ["postgres"], indirect=True)
+def test_a_web_and_a_worker_together_have_ten_connections_at_most(crew: Callable[..., Crew]) -> None:
+    us = crew(STEP_THREADS="64", TWILIO_CONCURRENCY="64", VAPI_CONCURRENCY="64")
+    us.world.ask("POST", "/policies", {"latency_ms": 50})
+    us.database.close()
+    name = databases.database_url(us.folder).rpartition("/")[2]
+    for command in ("serve", "work"):
+        us.start(command)
+    wait_until(lambda: ask(us.port, "GET", "/readyz").status == 200)
+    counted = []
+
+    with ThreadPoolExecutor(16) as pool, databases.admin() as admin:
+        answers = pool.map(us.sign_up, [f"t{number}" for number in range(60)])
+        while us.world.ask("GET", "")["calls"].get("vapi.assign", 0) < 60:
+            row = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [name]).fetchone()
+            counted.append(row[0] if row else 0)
+            assert len(counted) < 20_000, "waited in vain"
+
+    assert set(answers) == {200}
+    assert 4 < max(counted) <= 10
