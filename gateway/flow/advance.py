@@ -16,8 +16,8 @@ from gateway.domain.recipe import Holdings, next_doubt_at_ms, next_work
 from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import Rules
 from gateway.errors import LeaseLost, ProviderError, Refused, StorageUnavailable, TryLater
-from gateway.flow.reconsider import block, reconsider, target_for, unblock
-from gateway.flow.reread import reread_due, reread_subscriptions
+from gateway.flow.reconsider import block, consider, reconsider, unblock
+from gateway.flow.reread import reread_subscriptions
 from gateway.steps import STEPS
 from gateway.steps.context import Context, Halt, MindChanged, Outcome, StepParts, Stopping
 from gateway.store import holdings, journal, leases, providers, tenants
@@ -135,11 +135,11 @@ def pause(tx: Transaction, parts: StepParts, claim: Claim, outcome: Outcome, now
 
 def next_claim(tx: Transaction, tenant: Tenant, rules: Rules, now_ms: int, cause: str) -> Claim | None:
     """What to do next for a tenant under our lease; with nothing to do it is given back."""
-    tenant = reconsider(tx, tenant.id, rules, now_ms, cause)
-    if reread_due(tx, tenant.id):
-        return Claim(tenant, holdings.of_tenant(tx, tenant.id), None)
-    held = holdings.of_tenant(tx, tenant.id)
-    work = next_work(tenant.wanted, held, target_for(tx, tenant, tenant.wanted, rules), now_ms)
+    found = consider(tx, tenant.id, rules, now_ms, cause)
+    tenant, held = found.tenant, found.held
+    if found.needs_reread:
+        return Claim(tenant, held, None)
+    work = next_work(tenant.wanted, held, found.target, now_ms)
     if work is None:
         if tenant.block is not None and tenant.block.code is not Blocked.AMBIGUOUS:
             unblock(tx, tenant, "nothing is left to do", now_ms)

@@ -5,8 +5,8 @@ Not a verb of its own: `apply`, `advance` and the operator's actions all end her
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gateway.domain import options
 from gateway.domain.decide import decide
@@ -21,7 +21,7 @@ from gateway.domain.model import (
     Tenant,
     Wanted,
 )
-from gateway.domain.recipe import holds_anything, is_complete, target_of
+from gateway.domain.recipe import Holdings, holds_anything, is_complete, target_of
 from gateway.domain.rules import Rules, answering_for
 from gateway.errors import OptionsInvalid
 from gateway.store import holdings as held_store
@@ -31,19 +31,41 @@ from gateway.store.database import Transaction
 NEEDS_PAPERS = (Blocked.NEEDS_ADDRESS, Blocked.NEEDS_BUNDLE)
 
 
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A tenant as it is now, with what else was read to decide that, so that nobody reads it again.
+
+    needs_reread: whether a subscription must be asked about before the wish can be trusted.
+    target: what `assign_assistant` should have set for this wish.
+    """
+
+    tenant: Tenant
+    held: Holdings
+    needs_reread: bool
+    target: str | None
+
+
 def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: str) -> Tenant:
     """Decide anew what is wanted and store the move, if any; gives the tenant as it is now.
 
     A change of mind raises the version, so that a step under way stops before its next effect. Safe to repeat.
     """
+    return consider(tx, tenant_id, rules, now_ms, cause).tenant
+
+
+def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: str) -> Considered:
+    """The same, with what it was decided from."""
     tenant = tenants.get(tx, tenant_id)
     held = held_store.of_tenant(tx, tenant_id)
+    links = subscriptions.links_of(tx, tenant_id)
+    needs_reread = any(link.reread_at_ms is not None for link in links)
+    told = subscriptions.options_of(tx, tenant_id)
     verdict = decide(
         tenant.state,
-        subscriptions.records_of(tx, tenant_id),
+        [link.record for link in links],
         hold=tenant.hold,
         holdings=held,
-        is_complete=lambda wanted: is_complete(wanted, held, target_for(tx, tenant, wanted, rules)),
+        is_complete=lambda wanted: is_complete(wanted, held, target_from(told, tenant, wanted, rules)),
         now_ms=now_ms,
         grace_ms=rules.grace_ms,
         release_after_ms=rules.release_after_ms,
@@ -66,7 +88,7 @@ def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause
         )
         tenants.change_mind(tx, tenant_id, now_ms)
         unblock_changed_mind(tx, tenant, decision.wanted, now_ms)
-    elif decision.changes_at_ms != tenant.changes_at_ms or subscriptions.rereads_of(tx, tenant_id):
+    elif decision.changes_at_ms != tenant.changes_at_ms or needs_reread:
         leases.wake(tx, tenant_id, now_ms)
     if state is not tenant.state and tenant.state is State.RELEASED and generation == tenant.generation:
         intents.give_new_candidates(tx, tenant)
@@ -74,12 +96,20 @@ def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause
         tenants.save_decision(tx, tenant, decision, state, generation, now_ms)
     if state is not tenant.state:
         announce_move(tx, tenant, state, decision.reason, now_ms)
-    return tenants.get(tx, tenant_id)
+    target = target_from(told, tenant, decision.wanted, rules)
+    if needs_reread or has_changed(tenant, decision, state, generation):
+        tenant = tenants.get(tx, tenant_id)
+    return Considered(tenant, held, needs_reread, target)
 
 
 def target_for(tx: Transaction, tenant: Tenant, wanted: Wanted, rules: Rules) -> str | None:
     """What `assign_assistant` should have set; None while the tenant's assistant option makes no sense."""
-    merged = options.merge(subscriptions.options_of(tx, tenant.id))
+    return target_from(subscriptions.options_of(tx, tenant.id), tenant, wanted, rules)
+
+
+def target_from(told: Sequence[options.OptionRow], tenant: Tenant, wanted: Wanted, rules: Rules) -> str | None:
+    """The same, from every word on its options."""
+    merged = options.merge(told)
     chosen = {name: value for name, value in merged.items() if name == "assistant_id"}
     try:
         parsed = options.parse(chosen, rules)

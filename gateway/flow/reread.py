@@ -22,11 +22,6 @@ class Reread:
     answer: BillingRecord | None
 
 
-def reread_due(tx: Transaction, tenant_id: int) -> bool:
-    """Whether a subscription of this tenant must be asked about before its wish can be trusted."""
-    return bool(subscriptions.rereads_of(tx, tenant_id))
-
-
 def reread_subscriptions(ctx: Context) -> Outcome:
     """Ask about each subscription that needs it; raises TryLater when the billing system cannot be asked now."""
     billing = ctx.parts.billing

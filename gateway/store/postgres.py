@@ -21,10 +21,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from gateway.errors import DatabaseRefused, StorageUnavailable, TransactionLost
+from gateway.errors import StorageUnavailable, TransactionLost
 from gateway.store import engine_schema
-from gateway.store.database import Row, Wakes, run_after_commit
-from gateway.store.portable import for_postgres, numbered
+from gateway.store.database import Wakes, run_after_commit
+from gateway.store.portable import for_postgres
 from gateway.store.postgres_clock import ServerClock
 from gateway.store.postgres_errors import NOT_REACHED, of_commit, translated
 from gateway.store.postgres_server import (
@@ -40,95 +40,17 @@ from gateway.store.postgres_server import (
     shown,
 )
 from gateway.store.postgres_session import PostgresSession
+from gateway.store.postgres_transaction import Connection, PostgresTransaction
 
 POOL_MAX = 4
 # As long as a write on SQLite waits for another one.
 WAIT_SECONDS = 5.0
-LOCK_ID = b"hashtextextended(current_schema() || '.' || $1, 0)"
 LEDGER = "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at_ms BIGINT NOT NULL)"
 # The newest of what is told, and the next of what is due: each the first row of an index.
 NEWS = """SELECT (SELECT max(id) FROM inbox), (SELECT max(id) FROM journal),
   (SELECT min(next_run_at_ms) FROM tenants WHERE next_run_at_ms IS NOT NULL),
   (SELECT min(try_at_ms) FROM inbox WHERE try_at_ms IS NOT NULL)"""
 CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-class PostgresTransaction:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor(binary=True)
-        self.committed_calls: list[Callable[[], None]] = []
-        self.wakes = Wakes()
-        self._savepoints = 0
-
-    def _execute(self, text: bytes, params: Any) -> RawCursor[tuple[Any, ...]]:
-        try:
-            return self._cursor.execute(text, params)  # type: ignore[return-value]
-        except psycopg.Error as error:
-            raise translated(error) from error
-
-    def _named(self, sql: str, params: dict[str, Any]) -> RawCursor[tuple[Any, ...]]:
-        statement = numbered(sql)
-        return self._execute(statement.text, [params[name] for name in statement.names])
-
-    def all(self, sql: str, **params: Any) -> list[Row]:
-        cursor = self._named(sql, params)
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
-
-    def one(self, sql: str, **params: Any) -> Row | None:
-        rows = self.all(sql, **params)
-        return rows[0] if rows else None
-
-    def do(self, sql: str, **params: Any) -> int:
-        return self._named(sql, params).rowcount
-
-    def insert(self, sql: str, **params: Any) -> int:
-        return int(self._named(sql, params).fetchall()[0][0])
-
-    def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-        cursor = self._execute(numbered(sql).text, params)
-        return cursor.fetchall() if cursor.description else []
-
-    def lock(self, name: str) -> None:
-        self._execute(b"SELECT pg_advisory_xact_lock(" + LOCK_ID + b")", [name])
-
-    def try_lock(self, name: str) -> bool:
-        return bool(self._execute(b"SELECT pg_try_advisory_xact_lock(" + LOCK_ID + b")", [name]).fetchall()[0][0])
-
-    @property
-    def outlives_refusals(self) -> bool:
-        return False
-
-    def after_commit(self, call: Callable[[], None]) -> None:
-        self.committed_calls.append(call)
-
-    def is_lost_by(self, error: Exception) -> bool:
-        # A table that is not there is nobody's own fault either.
-        engine = StorageUnavailable | DatabaseRefused | psycopg.OperationalError | psycopg.ProgrammingError
-        return isinstance(error, engine | psycopg.InternalError) or self._connection.broken
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        self._savepoints += 1
-        name = f"s{self._savepoints}"
-        calls = len(self.committed_calls)
-        self._say(f"SAVEPOINT {name}")
-        try:
-            yield
-        except BaseException:
-            del self.committed_calls[calls:]
-            if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                self._say(f"ROLLBACK TO {name}; RELEASE {name}")
-            raise
-        self._say(f"RELEASE {name}")
-
-    def _say(self, text: str) -> None:
-        try:
-            self._connection.execute(text.encode())
-        except psycopg.Error as error:
-            raise translated(error) from error
 
 
 class PostgresDatabase:
@@ -279,9 +201,9 @@ class PostgresDatabase:
             tx.do(LEDGER)
             missing = {name: sql for name, sql in scripts.items() if name not in before}
             for name, sql in missing.items():
-                tx._say(for_postgres(sql))
+                tx.say(for_postgres(sql))
                 tx.do("INSERT INTO schema_migrations VALUES (:name, :now_ms)", name=name, now_ms=self.now_ms())
-            engine = engine_schema.apply(tx, tx._say, self.now_ms())
+            engine = engine_schema.apply(tx, tx.say, self.now_ms())
         return [*missing, *engine]
 
     # --- who else is there -------------------------------------------------------------------------------------------
