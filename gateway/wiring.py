@@ -44,6 +44,8 @@ T = TypeVar("T")
 # Waiting a little lets steps that finish together share a commit; with few in flight it would only slow them down.
 GATHER_SECONDS = 0.004
 GATHER_FROM_STEPS = 8
+# More of them only take turns in this process.
+MOST_STEP_WRITERS = 3
 STRIPE_CONCURRENCY = 8
 # Beside its steps a worker lists what there is, and probes.
 HOUSEKEEPING_CALLS = 2
@@ -208,7 +210,11 @@ def build(
             scheduler.wake()
 
     writer: GroupCommit[Job, Any] = GroupCommit(
-        database, run_each, name="steps", pause_seconds=lambda: gather_seconds(running)
+        database,
+        run_each,
+        name="steps",
+        pause_seconds=lambda: gather_seconds(running),
+        threads=step_writers(settings),
     )
 
     def commit(job: Callable[[Transaction], T]) -> T:
@@ -263,6 +269,13 @@ def build(
         scheduler=scheduler,
         close_writer=writer.close,
     )
+
+
+def step_writers(settings: Settings) -> int:
+    """A server takes several transactions at once, and half of our connections are left for everybody else."""
+    if settings.database.conninfo is None:
+        return 1
+    return max(1, min(MOST_STEP_WRITERS, settings.database.pool_max // 2))
 
 
 def gather_seconds(running: list[Scheduler]) -> float:

@@ -1,4 +1,4 @@
-"""Group commit: one thread drains what waits, writes it in one transaction, and only then answers.
+"""Group commit: a thread drains what waits, writes it in one transaction, and only then answers.
 
 One item alone pays for one commit; sixteen at once pay for one commit together. Nothing lingers by default.
 """
@@ -9,6 +9,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,7 @@ class GroupCommit(Generic[Item, Result]):
     flush: writes a batch in an open transaction and gives one result an item, in order.
     pause_seconds: asked before each batch; how long to let more items gather (0: not at all).
     is_repeatable: writing a batch that is stored already does no harm.
+    threads: how many batches are written beside each other, where the database can do that.
     after_batch: called once when every item of a batch has its answer, so that another thread is woken only once.
     A batch that lost against another transaction is written again, so `flush` may be called more than once.
     A batch that fails because nothing can be stored fails as a whole; any other failure is repeated item by item,
@@ -44,7 +46,9 @@ class GroupCommit(Generic[Item, Result]):
         pause_seconds: Callable[[], float] | None = None,
         after_batch: Callable[[], None] | None = None,
         is_repeatable: bool = False,
+        threads: int = 1,
     ) -> None:
+        self._name = name
         self._database = database
         self._flush = flush
         self._max_batch = max_batch
@@ -54,8 +58,9 @@ class GroupCommit(Generic[Item, Result]):
         self._queue: queue.SimpleQueue[tuple[Item, Done] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -92,11 +97,14 @@ class GroupCommit(Generic[Item, Result]):
         return result
 
     def close(self, timeout_seconds: float = 10.0) -> None:
-        """Write what waits, then end the thread. Safe to repeat."""
+        """Write what waits, then end the threads. Safe to repeat."""
+        end = time.monotonic() + timeout_seconds
         with self._lock:
             self._is_closed = True
-            self._queue.put(None)
-        self._thread.join(timeout_seconds)
+            for _ in self._threads:
+                self._queue.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         try:
@@ -104,7 +112,7 @@ class GroupCommit(Generic[Item, Result]):
                 pass
         except BaseException:
             # Nobody would ever be answered again, and a silent gateway is worse than one that is started anew.
-            log.critical("writer.died thread=%s", self._thread.name, exc_info=True)
+            log.critical("writer.died thread=%s", self._name, exc_info=True)
             os._exit(70)
 
     def _turn(self) -> bool:
@@ -130,7 +138,7 @@ class GroupCommit(Generic[Item, Result]):
         try:
             call(*args)
         except Exception:
-            log.warning("writer.answer_failed thread=%s", self._thread.name, exc_info=True)
+            log.warning("writer.answer_failed thread=%s", self._name, exc_info=True)
 
     def _gather(self, batch: list[tuple[Item, Done]]) -> bool:
         pause = self._pause_seconds() if self._pause_seconds else 0.0

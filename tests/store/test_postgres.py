@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -300,6 +300,29 @@ def in_threads(*calls: Callable[[], None]) -> None:
         thread.join(SECONDS)
     assert not errors, errors
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_several_threads_write_batches_beside_each_other(database: PostgresDatabase) -> None:
+    meeting = threading.Barrier(2)
+
+    def flush(tx: Transaction, batch: Sequence[str]) -> list[str]:
+        meeting.wait(SECONDS)
+        for name in batch:
+            installation.put(tx, name, "written")
+        return list(batch)
+
+    group: GroupCommit[str, str] = GroupCommit(database, flush, name="test", max_batch=1, threads=2)
+
+    in_threads(lambda: write(group, "one"), lambda: write(group, "other"))
+    group.close()
+
+    with database.read() as tx:
+        assert {installation.value(tx, name) for name in ("one", "other")} == {"written"}
+    assert not [thread for thread in threading.enumerate() if thread.name == "test"]
+
+
+def write(group: GroupCommit[str, str], name: str) -> None:
+    assert group.call(name) == name
 
 
 def test_of_two_transactions_that_wait_for_each_other_one_is_run_again(database: PostgresDatabase) -> None:
