@@ -120,10 +120,11 @@ def about_carried(carried: Carried) -> list[str]:
     """What the old database knew that the backup does not, for people."""
     lines = []
     if carried.events:
-        lines.append(f"{carried.events} events that the backup lacked were carried over and are applied again.")
+        lines.append(f"Carried over, to be applied again: {carried.events} events that the backup lacked.")
     if carried.expired:
         lines.append(
-            f"{carried.expired} events that the backup lacks had lost their bodies already, and cannot be applied."
+            f"Not carried over, because their bodies are forgotten already: {carried.expired} events. "
+            "Let their senders send them again."
         )
     if not carried.is_whole:
         lines.append("The old database is damaged, and not all of it could be read: let the senders send again.")

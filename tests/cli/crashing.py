@@ -40,14 +40,14 @@ for line in sys.stdin:
     print(status, os.read(ours, 20).decode() or 0, flush=True)
     os.close(ours)
 """
-# Every statement and every change of a file.
-AT_CALLS = """
-POINTS = {"execute", "executescript", "link", "rename", "replace", "unlink", "fsync", "chmod", "chown", "close",
-          "sendfile", "copy_file_range", "flock"}
-
+AT_POINTS = """
 def watch():
     sys.setprofile(lambda frame, event, called: event == "c_call" and called.__name__ in POINTS and count())
 """
+FILES = {"link", "rename", "replace", "unlink", "fsync", "chmod", "chown", "sendfile", "copy_file_range"}
+# Every change of a file; those and every statement.
+AT_FILES = f"POINTS = {FILES}{AT_POINTS}"
+AT_CALLS = f"POINTS = {FILES | {'execute', 'executescript', 'close', 'flock'}}{AT_POINTS}"
 # Every line of these files, but those that only read.
 AT_LINES = """
 FILES = ("/cli/move.py", "/store/move.py", "/store/copying.py", "/store/closing.py", "/store/installation.py")
@@ -84,6 +84,6 @@ class Crashing:
 
 @contextmanager
 def crashing(watch: str) -> Iterator[Crashing]:
-    """watch: AT_CALLS or AT_LINES."""
+    """watch: at what it dies, such as AT_LINES."""
     with running(SCRIPT.replace("{watch}", watch)) as program:
         yield Crashing(program)

@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from gateway.domain.model import Held, Hold, Step
+from gateway.errors import DatabaseRefused
 from gateway.settings import load
 from gateway.store import aftermath, copying, installation, tenants
 from gateway.store.copying import content
+from gateway.store.engines import open_database
 from gateway.store.migrate import migrate
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.sqlite import SqliteDatabase
@@ -233,8 +235,10 @@ def test_the_old_database_takes_nothing_any_more_and_says_where_it_went(
     assert move().status == 0
     password = psycopg.conninfo.conninfo_to_dict(url)["password"]
 
-    for command in (["serve"], ["work"], ["migrate"], ["tenants", "list"], ["tenants", "release", "acme", "--yes",
-                    "--reason", "x"], ["restore", "--mark"]):  # fmt: skip
+    with pytest.raises(DatabaseRefused, match="closed for good"):
+        open_database(acme.settings)
+    release = ["tenants", "release", "acme", "--yes", "--reason", "x"]
+    for command in (["migrate"], ["tenants", "list"], release, ["restore", "--mark"]):
         result = run(*command)
         assert result.status == 1, command
         assert "closed for good" in result.err
@@ -320,7 +324,9 @@ def test_an_unfinished_copy_starts_nothing(
         installation.put(tx, installation.UNFINISHED_MOVE, "another")
     monkeypatch.setenv("DATABASE_URL", url)
 
-    for command in (["serve"], ["work"], ["migrate"], ["tenants", "list"], ["doctor"]):
+    with pytest.raises(DatabaseRefused, match="unfinished copy"):
+        open_database(load({"GATEWAY_MODE": "sandbox", "DATABASE_URL": url}))
+    for command in (["migrate"], ["tenants", "list"], ["doctor"]):
         result = run(*command)
         assert result.status == 1, command
         assert "unfinished copy" in result.err + result.out
@@ -346,6 +352,26 @@ def test_a_copy_that_differs_is_not_opened(acme: Sandbox, run: Run, move: Move, 
     assert refused.status == 1
     assert "copy of providers differs" in refused.err
     assert mended.status == 0
+    go_on(acme, url)
+
+
+def test_run_again_it_copies_only_what_is_missing(acme: Sandbox, move: Move, url: str, place: Path) -> None:
+    acme.gateway.close()
+    source, target = source_of(place), PostgresDatabase(url)
+    migrate(target)
+    with source.transaction() as tx:
+        installation.put(tx, "move_id", "mine")
+        inbox_table = next(table for table in copying.tables_of(tx) if table.name == "inbox")
+    with target.transaction() as tx:
+        installation.put(tx, installation.UNFINISHED_MOVE, "mine")
+    assert copying.copy(source, target, inbox_table) == 1
+    source.close()
+    target.close()
+
+    (told,) = move("--json").json
+
+    assert told["copied"]["inbox"] == 0
+    assert told["copied"]["tenants"] == 1
     go_on(acme, url)
 
 

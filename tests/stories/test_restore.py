@@ -177,6 +177,27 @@ def test_nothing_is_removed_or_released_meanwhile_and_all_of_it_afterwards(at_on
     assert (sandbox.numbers(), sandbox.entries()) == ([], [])
 
 
+def test_a_number_whose_entry_is_gone_already_is_not_given_back_meanwhile(at_once: Sandbox) -> None:
+    sandbox = at_once
+    sandbox.deliver("checkout.completed")
+    sandbox.deliver("subscription.created")
+    sandbox.settle(60)
+    sandbox.fault("twilio.fetch", "error_before", times=1000)
+    sandbox.deliver("subscription.deleted")
+    sandbox.settle(5)
+    assert sandbox.held()[Step.IMPORT_NUMBER].held is Held.NO
+    put_back(sandbox, sandbox.back_up())
+    sandbox.world_call("DELETE", "faults")
+
+    sandbox.wait(seconds=SETTLE_SECONDS)
+    meanwhile = sandbox.calls("twilio.release"), len(sandbox.numbers())
+    sandbox.reconcile()
+    sandbox.settle(3600)
+
+    assert meanwhile == (0, 1)
+    assert sandbox.export()["state"] == "released"
+
+
 def test_a_release_that_was_under_way_deletes_nothing_again_meanwhile(at_once: Sandbox) -> None:
     sandbox = at_once
     sandbox.deliver("checkout.completed")
