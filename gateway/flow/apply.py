@@ -174,7 +174,7 @@ def named(tx: Transaction, tenant_key: str, linked_to: int | None, now_ms: int) 
             "tenant_key_invalid",
             f"It names tenant {tenant_key[:64]!a}: expected 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first.",
         )
-    tenant = tenants.by_key(tx, tenant_key)
+    tenant = tenants.by_key_or_free(tx, tenant_key)
     if linked_to is None:
         return tenant or tenants.create(tx, tenant_key, now_ms)
     if tenant is not None and tenant.id == linked_to:
@@ -197,7 +197,7 @@ def self_named(tx: Transaction, row: InboxRow, subscription_id: str, now_ms: int
         raise EventWaits("waiting", reason, name_by_ms)
     if not keys.is_legal(subscription_id):
         raise EventWaits("tenant_key_invalid", "Its subscription id cannot serve as the tenant's key.")
-    if tenants.by_key(tx, subscription_id) is not None:
+    if tenants.by_key_or_free(tx, subscription_id) is not None:
         raise EventWaits("link_conflict", f"Its subscription {subscription_id} bears the key of another tenant.")
     return tenants.create(tx, subscription_id, now_ms, self_named=True)
 

@@ -47,7 +47,7 @@ def find(tx: Transaction, tenant_key: str) -> Tenant:
 
 
 def find_or_create(tx: Transaction, tenant_key: str, now_ms: int) -> Tenant:
-    known = tenants.by_key(tx, tenant_key)
+    known = tenants.by_key_or_free(tx, tenant_key)
     return tenants.lock(tx, known.id) if known else tenants.create(tx, tenant_key, now_ms)
 
 

@@ -12,7 +12,9 @@ from gateway.store.postgres_errors import unreachable
 
 # 13 knows pg_current_xact_id_if_assigned().
 LEAST_VERSION = 130_000
-LIMITS = {"lock_timeout": "5s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
+# No transaction of ours waits for anything but the database: one that idles is a process that is frozen or gone, and
+# the news of all tenants, or every purchase, may wait for the lock that it holds.
+LIMITS = {"lock_timeout": "5s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "10s"}
 REACHING = {
     "connect_timeout": "5",
     "keepalives_idle": "30",

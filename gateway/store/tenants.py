@@ -72,6 +72,18 @@ def by_key(tx: Transaction, tenant_key: str) -> Tenant | None:
     return from_row(row) if row else None
 
 
+def by_key_or_free(tx: Transaction, tenant_key: str) -> Tenant | None:
+    """The tenant with this key or alias. None: nobody else can make it a key or an alias before our commit.
+
+    Keys and aliases are two tables, so that no unique rule spans them.
+    """
+    found = by_key(tx, tenant_key)
+    if found is None:
+        tx.lock(f"tenant key {tenant_key}")
+        found = by_key(tx, tenant_key)
+    return found
+
+
 def create(tx: Transaction, tenant_key: str, now_ms: int, *, self_named: bool = False) -> Tenant:
     """A new tenant in state `new`. Raises IntegrityError when the key is not free."""
     tenant_id = tx.insert(

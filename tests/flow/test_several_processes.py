@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from gateway import wiring
-from gateway.errors import OperatorError
+from gateway.errors import EventWaits, OperatorError
 from gateway.flow import operate
 from gateway.flow.advance import advance
-from gateway.flow.apply import apply_new
+from gateway.flow.apply import apply_new, named
 from gateway.flow.operate import Operator
 from gateway.flow.turn import take_turn
 from gateway.simulator.adapter import WorldAdapter
@@ -221,3 +221,25 @@ def test_news_of_a_tenant_that_somebody_is_changing_is_left_to_the_next_turn(
     assert found.next_due_at_ms is not None
     with first.database.read() as tx:
         assert inbox.backlog(tx).new == 0
+
+
+def test_one_key_is_never_the_key_of_one_tenant_and_the_alias_of_another(started: Callable[..., Processes]) -> None:
+    processes = started(2)
+    sandbox, now_ms = processes.sandbox, processes.sandbox.clock.at_ms
+    first, second = [gateway.database for gateway in processes.gateways]
+    for n in range(12):
+        key = f"tenant-{n}"
+        own = in_transaction(first, lambda tx: tenants.create(tx, f"sub_{n}", now_ms, self_named=True))  # noqa: B023
+
+        def give_alias(key: str = key, tenant_id: int = own.id) -> None:
+            with suppress(EventWaits):
+                in_transaction(first, lambda tx: named(tx, key, tenant_id, now_ms))
+
+        def add(key: str = key) -> None:
+            in_transaction(second, lambda tx: operate.find_or_create(tx, key, now_ms))
+
+        in_threads(give_alias, add, add)
+
+    with sandbox.database.read() as tx:
+        both = tx.all("SELECT alias_key FROM tenant_aliases JOIN tenants ON tenant_key = alias_key")
+    assert both == []
