@@ -9,7 +9,7 @@ all at once, an end and a return look like one, although the number was kept.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.domain import keys
@@ -21,7 +21,7 @@ class Namesake:
     """A tenant, as far as a tag can mean it.
 
     former_keys: ids of its subscriptions: a tenant that nobody names for a minute is named after one.
-    sid: of the number it refers to.   is_free: it holds no number, and none is undecided.
+    is_free: it holds no number, and none is undecided.
     last_gained: the last generation that we know had a number; 0 for none.
     """
 
@@ -29,7 +29,6 @@ class Namesake:
     tenant_key: str
     generation: int
     former_keys: tuple[str, ...] = ()
-    sid: str | None = None
     is_free: bool = True
     last_gained: int = 0
 
@@ -57,19 +56,23 @@ class Found:
     strays: Mapping[str, str]
 
 
-def find(tenants: Iterable[Namesake], numbers: Sequence[SeenNumber], env: str) -> Found:
-    """Whose the numbers are that nobody refers to.
-
-    numbers: all of the account, listed after everything that was under way had landed.
-    """
-    known = list(tenants)
-    referred_to = {tenant.sid for tenant in known}
-    tags = {number.tag for number in numbers}
-    by_key: dict[str, dict[int, list[SeenNumber]]] = defaultdict(lambda: defaultdict(list))
+def unreferenced(numbers: Iterable[SeenNumber], referred_to: Container[str], env: str) -> dict[str, list[SeenNumber]]:
+    """Digest of a key -> numbers under its tags that no tenant refers to. referred_to: SIDs that one refers to."""
+    found: dict[str, list[SeenNumber]] = defaultdict(list)
     for number in numbers:
         read = keys.read_tag(env, number.tag)
         if read is not None and number.sid not in referred_to:
-            by_key[read[0]][read[1]].append(number)
+            found[read[0]].append(number)
+    return dict(found)
+
+
+def find(tenants: Iterable[Namesake], left: Mapping[str, list[SeenNumber]], tags: Container[str], env: str) -> Found:
+    """Whose the numbers are that nobody refers to.
+
+    left: as `unreferenced` gives them, listed after everything that was under way had landed.   tags: of all numbers.
+    """
+    known = list(tenants)
+    by_key = {digest: by_generation(numbers, env) for digest, numbers in left.items()}
     claims = []
     for tenant in known:
         own = newest(by_key.pop(keys.digest(tenant.tenant_key), {}))
@@ -86,11 +89,20 @@ def find(tenants: Iterable[Namesake], numbers: Sequence[SeenNumber], env: str) -
     return Found(tuple(claims), strays)
 
 
-def newest(by_generation: Mapping[int, list[SeenNumber]]) -> tuple[int, list[SeenNumber]] | None:
-    return max(by_generation.items(), default=None)
+def by_generation(numbers: Iterable[SeenNumber], env: str) -> dict[int, list[SeenNumber]]:
+    found: dict[int, list[SeenNumber]] = defaultdict(list)
+    for number in numbers:
+        read = keys.read_tag(env, number.tag)
+        if read is not None:
+            found[read[1]].append(number)
+    return found
 
 
-def is_its(tenant: Namesake, generation: int, tags: set[str], env: str) -> bool:
+def newest(found: Mapping[int, list[SeenNumber]]) -> tuple[int, list[SeenNumber]] | None:
+    return max(found.items(), default=None)
+
+
+def is_its(tenant: Namesake, generation: int, tags: Container[str], env: str) -> bool:
     """Whether a number of this generation is what the tenant has now, whatever it believes to have."""
     if generation > tenant.generation:
         # With a number of its own still there, one of the two should not be: that is for people.

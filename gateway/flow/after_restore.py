@@ -7,7 +7,7 @@ looks at that number under its lease and takes it over: whatever is wanted of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.domain import keys
@@ -24,7 +24,7 @@ from gateway.domain.model import (
     Step,
     Tenant,
 )
-from gateway.domain.strays import Claim, Namesake, find
+from gateway.domain.strays import Claim, Namesake, find, unreferenced
 from gateway.flow.reconsider import block, reconsider, unblock
 from gateway.steps.after_restore import why
 from gateway.steps.context import StepParts
@@ -61,21 +61,34 @@ def settle(
         marked_at_ms = aftermath.restored_at_ms(tx)
         if marked_at_ms is None and not aftermath.has_strays(tx):
             return True
-        known = [namesake(tx, tenant) for tenant in everybody(tx)]
-    if marked_at_ms is not None and began_ms < marked_at_ms + parts.rules.settle_ms:
-        return False
-    found = find(known, numbers, parts.rules.env)
+        if marked_at_ms is not None and began_ms < marked_at_ms + parts.rules.settle_ms:
+            return False
+        left = unreferenced(numbers, holdings.tenants_by_ref(tx, Step.BUY_NUMBER), parts.rules.env)
+        known = [namesake(tx, tenant) for tenant in meant(tx, everybody, left)]
+    found = find(known, left, {number.tag for number in numbers}, parts.rules.env)
     undone = [claim for claim in found.claims if not is_taken_over(parts, claim)]
     # Whoever was busy just now is held back by its tag until the next time.
-    left = {**found.strays, **{claim.tag: claim.numbers[0].number for claim in undone}}
+    strays = {**found.strays, **{claim.tag: claim.numbers[0].number for claim in undone}}
 
     def finish(tx: Transaction) -> bool:
-        aftermath.put_strays(tx, left)
+        aftermath.put_strays(tx, strays)
         return marked_at_ms is not None and aftermath.finish(tx, marked_at_ms, parts.clock.now_ms())
 
     if parts.commit(finish):
         log.warning("restore.settled", extra={"fields": {"taken_over": len(found.claims) - len(undone)}})
     return True
+
+
+def meant(
+    tx: Transaction, everybody: Callable[[Transaction], list[Tenant]], left: Collection[str]
+) -> Iterator[Tenant]:
+    """Those whose key, or a name they may have had, is in a tag that is left."""
+    if not left:
+        return
+    former = aftermath.subscription_ids(tx)
+    for tenant in everybody(tx):
+        if any(keys.digest(key) in left for key in (tenant.tenant_key, *former.get(tenant.id, ()))):
+            yield tenant
 
 
 def namesake(tx: Transaction, tenant: Tenant) -> Namesake:
@@ -86,7 +99,6 @@ def namesake(tx: Transaction, tenant: Tenant) -> Namesake:
         tenant.tenant_key,
         tenant.generation,
         former_keys=tuple(each.subscription_id for each in records if each.issued),
-        sid=held.ref,
         is_free=held.held is Held.NO and is_uncommitted(intents.open_of(tx, tenant)),
         last_gained=aftermath.last_gained(tx, tenant.id),
     )

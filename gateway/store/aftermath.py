@@ -92,6 +92,14 @@ def tags_of(tx: Transaction, env: str, tenant_key: str) -> list[str]:
     return [row["name"].removeprefix(STRAY) for row in rows]
 
 
+def subscription_ids(tx: Transaction) -> dict[int, list[str]]:
+    """Row id of a tenant -> ids of its subscriptions, of all tenants at once."""
+    found: dict[int, list[str]] = {}
+    for row in tx.all("SELECT tenant_id, subscription_id FROM subscriptions"):
+        found.setdefault(row["tenant_id"], []).append(row["subscription_id"])
+    return found
+
+
 # --- a name a tenant had ---------------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import DatabaseRefused, OtherInstallation
+from gateway.errors import DatabaseRefused, OtherInstallation, StorageUnavailable
 from gateway.store import aftermath
 from gateway.store.carried import Carried, carry_over
 from gateway.store.closing import closed_for
@@ -22,6 +22,7 @@ from gateway.store.database import Transaction
 from gateway.store.file import left_beside
 from gateway.store.migrate import migrate
 from gateway.store.sqlite import SqliteDatabase
+from gateway.store.use import UseLock
 
 UNFINISHED = ".restoring"
 KEPT = ".before-restore-"
@@ -62,7 +63,8 @@ def restore(
         raise DatabaseRefused(f"{backup} cannot be put back: it is an empty file. Try an older backup.")
     kept = free_name(Path(f"{place}{KEPT}{day}"))
     try:
-        copy_with_companions(backup, copy)
+        with unused(backup):
+            copy_with_companions(backup, copy)
         keep_journals(place, kept)
         restored_at_ms, carried = make_ready(copy, backup, place, check, now_ms, actor)
         if carried.is_whole:
@@ -70,10 +72,32 @@ def restore(
         own_like(copy, place)
         sync(copy)
         return Restored(put_in_place(copy, place, kept), carried, restored_at_ms)
+    except OSError as error:
+        clean_up(copy, place)
+        raise StorageUnavailable(
+            f"{backup} cannot be put back: {error.strerror or error}. The database was left as it was."
+        ) from error
     except BaseException:
+        clean_up(copy, place)
+        raise
+
+
+def clean_up(copy: Path, place: Path) -> None:
+    with suppress(OSError):
         remove(copy)
         forget_second_names(place)
-        raise
+
+
+@contextmanager
+def unused(backup: Path) -> Iterator[None]:
+    """Raise DatabaseRefused where the backup is a database that somebody writes: half of it would be copied."""
+    use = UseLock(backup)
+    if use.path.exists():
+        use.take_alone()
+    try:
+        yield
+    finally:
+        use.free()
 
 
 def make_ready(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.scheduler.lock import WorkerLock
 from gateway.store import aftermath, inbox
+from gateway.store.migrate import migrate
 from gateway.store.sqlite import SqliteDatabase
 from tests.cli.conftest import Run
 from tests.stories.sandbox import Sandbox
@@ -479,3 +481,37 @@ def test_where_only_a_journal_of_the_database_is_left_it_is_kept(
     assert result.status == 0, result.err
     assert [file.read_bytes() for file in kept(place)] == [b"the newest commits"]
     assert acme.export()["state"] == "active"
+
+
+@only_a_file
+def test_a_database_that_somebody_uses_is_no_backup(acme: Sandbox, run: Run, place: Path) -> None:
+    other = SqliteDatabase(place / "other.db")
+    migrate(other)
+    with stopped(acme):
+        result = run("restore", "other.db")
+    other.close()
+
+    assert result.status == 1
+    assert "other.db is in use by" in result.err
+
+
+@only_a_file
+def test_a_full_disk_leaves_everything_as_it_was(acme: Sandbox, backup: Path, place: Path) -> None:
+    script = f"""
+import resource, sys
+from gateway.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+sys.exit(main(["restore", {str(backup)!r}]))
+"""
+    with stopped(acme):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=with_path())
+
+    assert done.returncode == 1
+    assert "cannot be put back: File too large. The database was left as it was." in done.stderr
+    assert not kept(place)
+    assert not list(place.glob("*.restoring*"))
+    assert acme.export()["state"] == "active"
+
+
+def with_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
