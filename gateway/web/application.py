@@ -34,11 +34,11 @@ class Address(MapAdapter):
 
 
 class Application(Flask):
-    """Takes no notice of the host that was asked, and knows no `async` views."""
+    """Its addresses are the same whatever host was asked, and none of its views is `async`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
-        self._address = lru_cache(maxsize=32)(partial(Address, self.url_map, ""))
+        self._address = lru_cache(maxsize=32)(partial(Address, self.url_map))
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None:
@@ -46,7 +46,8 @@ class Application(Flask):
         # Werkzeug takes `//healthz` for `/healthz`; proxies that guard one by its address do not.
         if request.environ["PATH_INFO"].startswith("//"):
             raise NotFound
-        return self._address(request.root_path, "", request.scheme, request.path, request.method)
+        host = request.environ.get("HTTP_HOST", "")
+        return self._address(host, request.root_path, "", request.scheme, request.path, request.method)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import url_for
 
 from gateway.store import inbox
 from gateway.store.database import Database
@@ -101,6 +102,15 @@ def test_it_does_not_matter_how_the_host_was_called(parts: WebParts, host: str) 
     reply = FlaskEntry(parts).send(request("/webhooks/stripe", body, {**STRIPE.headers(body), "host": host}))
 
     assert reply.status == 200
+
+
+def test_a_page_can_name_its_own_address(parts: WebParts) -> None:
+    app = create_app(parts)
+    app.add_url_rule("/self", "self", lambda: f"{url_for('self')} {url_for('self', _external=True)}")
+
+    for host in ("one.example", "two.example:8443"):
+        answer = app.test_client().get("/self", base_url=f"https://{host}/gateway")
+        assert answer.text == f"/gateway/self https://{host}/gateway/self"
 
 
 def test_under_an_address_of_somebody_elses_only_the_rest_counts(parts: WebParts) -> None:
