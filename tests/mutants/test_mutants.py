@@ -115,9 +115,9 @@ MUTANTS = (
         "gateway/steps/buy_number.py",
         (
             (
-                "    posts = ctx.read(lambda tx: attempts.open_for_number(tx, intent.number, BUY))\n"
+                "    posts = ctx.read_one(lambda tx: attempts.open_for_number(tx, intent.number, BUY))\n"
                 "    if there is not None and there.tag",
-                "    posts = ctx.read(lambda tx: attempts.open_for_number(tx, intent.number, BUY))\n"
+                "    posts = ctx.read_one(lambda tx: attempts.open_for_number(tx, intent.number, BUY))\n"
                 "    looked_at_ms = ctx.now_ms()\n"
                 "    if there is not None and there.tag",
             ),

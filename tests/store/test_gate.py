@@ -175,7 +175,8 @@ def test_another_process_sees_the_stamp_change_at_once(path: Path) -> None:
     gate = ClockGate(path)
     before = gate.stamp()
 
-    outcome("import sys; from gateway.store.gate import ClockGate; ClockGate(sys.argv[1]).mark_moved()", path)
+    mark = "import sys; from pathlib import Path; from gateway.store.gate import ClockGate; "
+    outcome(mark + "ClockGate(Path(sys.argv[1])).mark_moved()", path)
 
     assert gate.stamp() == before + 1
 

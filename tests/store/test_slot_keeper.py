@@ -168,7 +168,7 @@ def get_on(callers: list[Caller], since: float, calls: int = 5) -> bool:
     return all(caller.since(since) >= calls for caller in callers)
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 90.0) -> None:
     end = now() + seconds
     while not happened():
         assert now() < end, "waited in vain"
