@@ -20,6 +20,7 @@ from gateway.store import slots
 from gateway.store.database import Database, Transaction
 from gateway.store.slot_keeper import SlotKeeper
 from gateway.store.slots import Wish
+from gateway.store.sqlite import SqliteDatabase
 from tests import databases
 from tests.store.conftest import NOW_MS
 from tests.store.processes import Program, running
@@ -327,6 +328,28 @@ def test_a_call_that_began_as_late_as_it_may_has_ended_before_its_slot_is_somebo
     assert held_by_another == [0, 0, 2]
 
 
+def freeze_outside_of_writes(caller: Caller, folder: Path) -> None:
+    """A process that is frozen in a write keeps everybody else from writing to a file, and so from any slot."""
+    for _ in range(100):
+        caller.freeze()
+        if databases.is_postgres() or can_write(folder):
+            return
+        caller.thaw()
+        time.sleep(0.05)
+    raise AssertionError("it always writes")
+
+
+def can_write(folder: Path) -> bool:
+    database = SqliteDatabase(folder / "gateway.db", busy_timeout_seconds=0.2)
+    try:
+        with database.transaction():
+            return True
+    except StorageUnavailable:
+        return False
+    finally:
+        database.close()
+
+
 def never_gone(name: str) -> bool:
     return False
 
@@ -361,7 +384,7 @@ def test_what_one_leaves_is_used_by_the_others_and_it_gets_its_share_again(start
 
 
 def test_a_process_that_was_frozen_begins_nothing_on_slots_that_others_have_by_now(
-    start: Callable[..., Caller],
+    start: Callable[..., Caller], tmp_path: Path
 ) -> None:
     # The one is nearly always about to begin, the other has nearly always begun.
     frozen, other = start(before_seconds=0.1, open_seconds=0.02), start(before_seconds=0, open_seconds=0.1)
@@ -370,7 +393,7 @@ def test_a_process_that_was_frozen_begins_nothing_on_slots_that_others_have_by_n
     wait_until(lambda: bool(frozen.calls() and other.calls()))
 
     for _ in range(2):
-        frozen.freeze()
+        freeze_outside_of_writes(frozen, tmp_path)
         froze = now()
         wait_until(partial(is_all_used, [other], froze))
         frozen.thaw()
