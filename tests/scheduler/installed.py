@@ -26,7 +26,7 @@ from gateway.store.engines import open_database
 from tests import databases
 from tests.chaos.worlds import ROOT, PretendWorld
 
-SECONDS = 150.0
+SECONDS = 100.0
 LEASE_SECONDS = 8.0
 DAY_SECONDS = 86_400.0
 
