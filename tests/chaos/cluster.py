@@ -182,11 +182,12 @@ def find_server() -> Cluster | Rented:
 
 
 def make_url(url: str, **changes: Any) -> str:
-    """The same address with other parts: `host`, `port`, `dbname`."""
+    """The same address with other parts: `host`, `port`, `dbname`, `options`."""
     parts = {**conninfo_to_dict(url), **changes}
+    options = f"?options={quote(str(parts['options']), safe='')}" if parts.get("options") else ""
     user = ":".join(quote(str(parts[name]), safe="") for name in ("user", "password") if parts.get(name))
     host, port, name = (parts.get(each) or default for each, default in ADDRESS.items())
-    return f"postgresql://{user}@{host}:{port}/{name}"
+    return f"postgresql://{user}@{host}:{port}/{name}{options}"
 
 
 def command_line(pid: int) -> bytes:

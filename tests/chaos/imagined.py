@@ -21,12 +21,13 @@ from random import Random
 from typing import Any
 
 from gateway import wiring
-from gateway.errors import ProviderError
+from gateway.errors import ProviderError, StorageUnavailable
 from gateway.integrations.stripe.simulator import sign
 from gateway.simulator import defaults
 from gateway.simulator.wire import Reply, Request
 from tests import databases
 from tests.chaos import misfortunes
+from tests.chaos.crowded import CrowdedSandbox
 from tests.chaos.customers import EVENTS_APART_MS, Customer, invent
 from tests.chaos.judge import Violation, Watcher, judge, read_scene
 from tests.stories.sandbox import Crash, CrashingWorld, Sandbox
@@ -92,7 +93,8 @@ def counted(left: int | None) -> int | None:
 class Life:
     def __init__(self, seed: str, folder: Path) -> None:
         self._random = Random(seed)
-        self._sandbox = Sandbox(folder, SETTINGS, seed=self._random.randrange(1 << 30))
+        make = CrowdedSandbox if databases.is_postgres() else Sandbox
+        self._sandbox = make(folder, SETTINGS, seed=self._random.randrange(1 << 30))
         self._world = UnluckyWorld(
             seed=seed, now=self._sandbox.clock.now_ms, **wiring.world_options(self._sandbox.settings)
         )
@@ -123,7 +125,7 @@ class Life:
         before = self._world.state()
         for fault in misfortunes.script(self._random, LATEST_SECONDS, TAKEN_SETTLE_SECONDS * 0.8):
             self._world.add_fault(fault)
-        letters = self._letters(customers)
+        letters = self._letters_left = self._letters(customers)
         for _ in range(ACTS):
             is_idle = self._sandbox.next_due_ms() is None
             if letters and (is_idle or self._random.random() < 0.3):
@@ -181,6 +183,8 @@ class Life:
             (3, self._reconcile),
             (2, self._probe),
         ]
+        if isinstance(self._sandbox, CrowdedSandbox):
+            acts.append((30, self._crowd))
         act = self._random.choices([act for _, act in acts], [weight for weight, _ in acts])[0]
         self.counts[act.__name__.strip("_")] += 1
         due_ms = self._sandbox.next_due_ms()
@@ -239,6 +243,39 @@ class Life:
         self._world.crash_before = self._random.random() < 0.5
         self._sandbox.turn("slow")
         self._world.interrupt_in = None
+
+    def _crowd(self) -> None:
+        """Between two statements of a transaction another gateway does something, up to three times in one turn."""
+        sandbox = self._sandbox
+        assert isinstance(sandbox, CrowdedSandbox)
+        times = self._random.randrange(1, 4)
+
+        def others() -> None:
+            nonlocal times
+            times -= 1
+            self.counts["crowded"] += 1
+            try:
+                self._meddle(sandbox)
+            except StorageUnavailable:
+                # The first one has what it needs, and will have it for as long as it stands still.
+                self.counts["crowded out"] += 1
+            if times:
+                sandbox.interrupt(self._random.randrange(20), others)
+
+        sandbox.interrupt(self._random.randrange(60), others)
+        sandbox.turn("first")
+        sandbox.interrupt(None, others)
+
+    def _meddle(self, sandbox: CrowdedSandbox) -> None:
+        if not self._letters_left or self._random.random() < 0.5:
+            sandbox.second_turn()
+            return
+        key, event = self._letters_left[0]
+        sandbox.second_send(sign_again(event, sandbox.clock.now_ms()))
+        self._letters_left.pop(0)
+        self._acknowledged[event["event_id"]] = key
+        if self._random.random() < 0.5:
+            sandbox.second_turn()
 
     def _reconcile(self) -> None:
         try:
