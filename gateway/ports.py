@@ -67,7 +67,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NumberWish:
-    """Which number to search. `locality` and `contains` are passed on as the customer wrote them."""
+    """Which number to search. `locality`, `region` and `contains` are passed on as the customer wrote them.
+
+    near_number: E.164; numbers near that one.   has_address: numbers that need an address are wanted too.
+    """
 
     country: str
     number_type: str = "local"
@@ -75,6 +78,8 @@ class NumberWish:
     contains: str | None = None
     locality: str | None = None
     has_address: bool = False
+    region: str | None = None
+    near_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,104 @@ class OwnedNumber:
     number: str
     tag: str
     voice_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """Where a customer is, as a country's rules want to know it. country: ISO 3166, two letters."""
+
+    customer_name: str
+    street: str
+    city: str
+    region: str
+    postal_code: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAddress:
+    """An address on file at the telephony account. `tag` is its friendly name, ours or anybody's."""
+
+    sid: str
+    address: PostalAddress
+    tag: str
+    is_validated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Regulatory papers for one kind of number. status: as the provider spells it; only an approved one buys."""
+
+    sid: str
+    country: str
+    number_type: str
+    status: str
+    is_approved: bool
+    valid_until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Regulation:
+    """What one kind of number wants to be shown. requirements: names of papers, for people."""
+
+    country: str
+    number_type: str
+    needs_bundle: bool
+    requirements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A month of one kind of number, as received: text."""
+
+    number_type: str
+    base_price: str
+    current_price: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    country: str
+    country_name: str
+    currency: str
+    prices: tuple[Price, ...]
+
+
+class PaperOffice(Protocol):
+    """Where a customer's address and regulatory bundles are on file, at the same account as the numbers."""
+
+    provider: str
+
+    def list_addresses(
+        self, deadline: Deadline, *, country: str | None = None, tag: str | None = None
+    ) -> list[RegisteredAddress]:
+        """Every address on file, all pages, newest first; a page that fails raises, never a partial list.
+
+        country, tag: only those of this country, only those whose friendly name is exactly this.
+        """
+        ...
+
+    def fetch_address(self, sid: str, deadline: Deadline) -> RegisteredAddress | None:
+        """One address by its SID; None when there is none."""
+        ...
+
+    def register_address(self, address: PostalAddress, tag: str, deadline: Deadline) -> RegisteredAddress:
+        """Put an address on file, exactly as given; one attempt. Nothing keeps a second one from being made: look
+        for `tag` first. Raises Refused(`address_invalid`) when the address is not a real one, TryLater, Unclear.
+        """
+        ...
+
+    def fetch_bundle(self, sid: str, deadline: Deadline) -> Bundle | None:
+        """One bundle by its SID as it is now; None when there is none."""
+        ...
+
+    def list_bundles(self, country: str, number_type: str, deadline: Deadline) -> list[Bundle]:
+        """Every bundle for this kind of number."""
+        ...
+
+    def regulation(self, country: str, number_type: str, deadline: Deadline) -> Regulation | None:
+        """What this kind of number wants for a business; None when the provider does not say."""
+        ...
 
 
 class Telephony(Protocol):
@@ -154,6 +257,10 @@ class Telephony(Protocol):
 
     def monthly_price(self, country: str, number_type: str, deadline: Deadline) -> tuple[str, str] | None:
         """(price as received, currency), for reports; None when not listed."""
+        ...
+
+    def price_list(self, country: str, deadline: Deadline) -> PriceList | None:
+        """What each kind of number costs there a month; None when nothing is sold there."""
         ...
 
 
