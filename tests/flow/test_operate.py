@@ -215,6 +215,39 @@ def test_a_release_by_hand_needs_no_waiting_time(sandbox: Sandbox) -> None:
     assert sandbox.numbers() == []
 
 
+@pytest.mark.parametrize("hold", Hold)
+def test_a_tenant_that_never_paid_is_new_again_once_the_hold_is_lifted(sandbox: Sandbox, hold: Hold) -> None:
+    sandbox.deliver("subscription.created", set={"status": "incomplete"})
+    sandbox.settle(60)
+    act(sandbox, operate.hold, "acme", hold)
+    sandbox.settle(60)
+    held = sandbox.export()["state"]
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.settle(60)
+
+    assert held == {Hold.SUSPEND: "suspended", Hold.RELEASE: "released"}[hold]
+    assert (sandbox.export()["state"], sandbox.tenant().wanted) == ("new", "nothing")
+    sandbox.deliver("subscription.updated", set={"status": "active"})
+    sandbox.settle(600)
+    assert active(sandbox)["friendly_names"] == [keys.tag("dev", "acme", 1)]
+
+
+def test_a_number_given_back_by_hand_stays_given_back_once_the_hold_is_lifted(sandbox: Sandbox) -> None:
+    """Not paid any more, so nothing is wanted: but it is released and not new."""
+    sandbox.deliver("checkout.completed")
+    sandbox.settle(60)
+    act(sandbox, operate.hold, "acme", Hold.RELEASE)
+    sandbox.wait(days=1)
+    sandbox.deliver("subscription.updated", set={"status": "incomplete"})
+    sandbox.settle(60)
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.settle(60)
+
+    assert (sandbox.export()["state"], sandbox.tenant().wanted) == ("released", "nothing")
+
+
 # --- retry -----------------------------------------------------------------------------------------------------------
 
 
