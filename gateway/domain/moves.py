@@ -53,8 +53,8 @@ MOVES: dict[tuple[State, Wanted], Move] = {
     (RESUMING, Wanted.RELEASED): Move(RELEASING, RELEASED, "It ended while resuming; all of it is undone."),
     (RELEASING, Wanted.RELEASED): Move(RELEASING, RELEASED, "It is released once everything is proved gone."),
     (RELEASED, Wanted.RELEASED): Move(RELEASING, RELEASED, "It stays released; what still turns up is given back."),
-    # Wanted nothing: nobody has said anything that makes or undoes anything. What is held stays as it is; where nothing
-    # is, it is as if nothing had been.
+    # Wanted nothing: nobody has said anything that makes or undoes anything. What is held stays as it is; where
+    # nothing is held, it is as if nothing had been.
     (NEW, Wanted.NOTHING): Move(NEW, NEW, "Nothing is wanted yet."),
     (PROVISIONING, Wanted.NOTHING): Move(PROVISIONING, NEW, "Nothing is wanted any more."),
     (ACTIVE, Wanted.NOTHING): Move(ACTIVE, NEW, "No record says that anything should change."),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from gateway.errors import OperatorError, StorageUnavailable
+from gateway.flow import export, operate
 from gateway.store import inbox, tenants
+from gateway.wiring import Gateway
 from tests import databases
 from tests.chaos.crowded import CrowdedSandbox
 from tests.chaos.interleavings import SCENARIOS, Scenario, Told, tell
@@ -105,3 +110,48 @@ def tell_in(scenario: Scenario, folder: Path, place: int) -> Told:
     own = folder / str(place)
     own.mkdir()
     return tell(scenario, own, place)
+
+
+def adopt(gateway: Gateway, key: str, sid: str) -> str:
+    """What an operator is told."""
+    try:
+        operate.adopt(gateway.steps, key, sid, operate.Operator("tester", "a story"))
+    except (OperatorError, StorageUnavailable) as error:
+        return str(error)
+    return "adopted"
+
+
+def test_of_two_tenants_that_adopt_one_number_one_gets_it_and_the_other_is_told_why(tmp_path: Path) -> None:
+    """At every place of the first adoption; whoever has to wait for the other one does so for a moment only."""
+    for place in itertools.count():
+        told = adopted_twice(tmp_path, place)
+        if told is None:
+            break
+        assert sorted(told)[-1] == "adopted", (place, told)
+        assert REFUSED.search(sorted(told)[0]), (place, told)
+
+    assert place > 20
+
+
+REFUSED = re.compile("another tenant|in favour of another|is busy")
+
+
+def adopted_twice(folder: Path, place: int) -> list[str] | None:
+    """What the two are told, the first one first; None: there is no such place."""
+    own = folder / str(place)
+    own.mkdir()
+    with databases.using("postgres"):
+        crowded = CrowdedSandbox(own)
+        sid = crowded.world.place_numbers({"friendly_name": "front desk"})[0]["sid"]
+        told: list[str] = []
+        crowded.interrupt(place, lambda: told.append(adopt(crowded.second, "beta", sid)))
+        first = adopt(crowded.gateway, "acme", sid)
+        crowded.settle(600)
+        held = [line for line in crowded.query(lambda tx: list(export.lines(tx, crowded.gateway.rules)))
+                if line["twilio_sid"]]  # fmt: skip
+        names = [number["friendly_name"] for number in crowded.numbers()]
+        crowded.close()
+    if not told:
+        return None
+    assert [line["friendly_names"] for line in held] == [names], place
+    return [first, *told]
