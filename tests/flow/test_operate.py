@@ -720,6 +720,19 @@ def test_an_order_that_was_put_down_is_not_taken_up_by_a_retry(sandbox: Sandbox)
     assert "front desk" in names_at_twilio(sandbox)
 
 
+def test_an_order_ends_with_the_wish_for_a_number(sandbox: Sandbox) -> None:
+    sid, _ = cut_off(sandbox)
+    act(sandbox, operate.hold, "acme", Hold.SUSPEND)
+    sandbox.wait(seconds=120)
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.operate("set", {"choose": "no"})
+    sandbox.settle(600)
+
+    assert active(sandbox)["twilio_sid"] != sid
+    assert len(sandbox.purchases()) == 1
+
+
 def test_a_name_that_twilio_refuses_leaves_no_order_behind(sandbox: Sandbox) -> None:
     sandbox.deliver("checkout.completed", metadata={"choose": "yes"})
     sandbox.settle(60)
