@@ -163,7 +163,7 @@ class Context:
         self.tenant = tenant
         self.held = held
         self.work = work
-        self.rules = parts.rules
+        self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
         self.assistants = parts.assistants
 
