@@ -30,7 +30,12 @@ def next_work(
 
 
 def is_complete(wanted: Wanted, holdings: Holdings, target: str | None, extent: Extent = Extent.FULL) -> bool:
-    """Whether all that is wanted is held. A look that is due for a thing that counts as held does not matter."""
+    """Whether all that is wanted is held, and for `nothing`, that nothing is.
+
+    A look that is due for a thing that counts as held does not matter.
+    """
+    if wanted is Wanted.NOTHING:
+        return not holds_anything(holdings)
     if any(holdings[step].held is Held.MAYBE for step in ORDER):
         return False
     return work_without_doubt(wanted, holdings, target, extent) is None

@@ -71,6 +71,7 @@ def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: 
         hold=tenant.hold,
         holdings=held,
         is_complete=lambda wanted: is_complete(wanted, held, target_from(told, tenant, wanted, rules), tenant.extent),
+        was_released=lambda: intents.was_released(tx, tenant),
         now_ms=now_ms,
         grace_ms=rules.grace_ms,
         release_after_ms=rules.release_after_ms,

@@ -27,6 +27,7 @@ STEP_WORDS = {
 OUTCOMES = {
     "buy_number.bought": "Bought {number}",
     "buy_number.generation_found": "Found {number}, bought for a later generation than we know of: it is taken over",
+    "buy_number.put_down": "Did not take over {number}",
     "buy_number.adopted": "Took over {number}, which was there under our tag",
     "buy_number.still_there": "Looked: the number is there and ours",
     "buy_number.not_there": "Looked: nothing was bought",
