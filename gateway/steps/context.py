@@ -164,7 +164,7 @@ class Context:
         self.tenant = tenant
         self.held = held
         self.work = work
-        self.rules = parts.rules
+        self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
         self.papers = parts.papers
         self.assistants = parts.assistants
