@@ -14,10 +14,10 @@ from typing import TypeVar
 from gateway.domain import keys, options
 from gateway.domain.model import Block, Blocked, Extent, Hold, State, Step, Tenant
 from gateway.domain.rules import Rules
-from gateway.errors import OperatorError, OptionsInvalid, WrongUse
+from gateway.errors import InHand, OperatorError, OptionsInvalid, WrongUse
 from gateway.flow import numbering, operate
 from gateway.flow.at_once import Ended, Patience, Standing, Worked, standing_of, work_at_once
-from gateway.flow.give import InHand, give
+from gateway.flow.give import give
 from gateway.flow.operate import Operator
 from gateway.flow.reconsider import NEEDS_PAPERS, options_changed, reconsider, unblock
 from gateway.ports import NumberWish
