@@ -225,6 +225,7 @@ def build(
         database=database,
         commit=commit,
         telephony=telephony_of(settings, http),
+        papers=papers_of(settings, http),
         assistants=assistants_of(settings, http),
         billing=billing,
         clock=clock,
@@ -335,6 +336,19 @@ def telephony_of(settings: Settings, http: Http) -> Telephony:
         http,
         base_url=twilio.base_url,
         pricing_base_url=twilio.pricing_base_url,
+        account_sid=twilio.account_sid,
+        username=username,
+        password=password,
+    )
+
+
+def papers_of(settings: Settings, http: Http) -> PaperOffice:
+    twilio = settings.twilio
+    username, password = twilio_login(twilio)
+    return TwilioPapers(
+        http,
+        base_url=twilio.base_url,
+        numbers_base_url=twilio.numbers_base_url,
         account_sid=twilio.account_sid,
         username=username,
         password=password,

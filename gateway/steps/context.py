@@ -18,7 +18,7 @@ from gateway.domain.recipe import Holdings
 from gateway.domain.retry import pause_ms
 from gateway.domain.rules import Rules
 from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryLater
-from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
+from gateway.ports import Assistants, Billing, Clock, Deadline, PaperOffice, Telephony
 from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
 from gateway.store.database import Database, Transaction
@@ -77,6 +77,7 @@ class StepParts:
     database: Database
     commit: Commit
     telephony: Telephony
+    papers: PaperOffice
     assistants: Assistants
     billing: Billing | None
     clock: Clock
@@ -165,6 +166,7 @@ class Context:
         self.work = work
         self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
+        self.papers = parts.papers
         self.assistants = parts.assistants
 
     @property
