@@ -119,7 +119,9 @@ def buy_spare(parts: StepParts, number: str, words: Words, operator: Operator, p
     words: further options, such as `address_sid`. What cannot be had is given up at once: nothing waits for it.
     Raises WrongUse, OperatorError.
     """
-    exact = checked({"phone_number": number}, parts.rules)["phone_number"]
+    exact = checked({"phone_number": number}, parts.rules).get("phone_number")
+    if exact is None:
+        raise WrongUse(f"No number was said. {NOTHING}")
     said = checked({**numbering.kind_of(exact), **words, "phone_number": exact}, parts.rules)
     key = keys.spare_key(exact)
 

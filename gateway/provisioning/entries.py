@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.domain import keys
@@ -32,8 +33,10 @@ class Wish:
         return Extent.FULL if self.assistant_id else Extent.ENTRY
 
 
-def import_to_vapi(desk: Desk, number: str, assistant_id: str | None, client_id: str | None, name: str | None) -> Answer:
-    """Import a number of the account. Raises OperatorError, OptionsInvalid or a ProviderError; asked again it goes on."""
+def import_to_vapi(
+    desk: Desk, number: str, assistant_id: str | None, client_id: str | None, name: str | None
+) -> Answer:
+    """Import a number of the account. Raises OperatorError, OptionsInvalid or a ProviderError; asked again goes on."""
     wish = Wish(as_phone_number("number", str(number)), assistant_id, client_id)
     worked = settle(desk, wish)
     standing = worked.standing
@@ -147,10 +150,8 @@ def get_entry(desk: Desk, vapi_id: str) -> Entry | None:
 def data_of(desk: Desk, standing: Standing, assistant_id: str) -> Answer:
     """The entry as Vapi has it now; what we have set where it does not say so just now."""
     entry = None
-    try:
+    with suppress(ProviderError):
         entry = get_entry(desk, standing.entry_id or "")
-    except ProviderError:
-        pass
     answering = entry.answering if entry else None
     server_url = answering.server_url if answering else None
     return {
@@ -168,5 +169,3 @@ def client_of(tenant: Tenant) -> str | None:
 
 def tag_of(desk: Desk, tenant: Tenant) -> str:
     return keys.tag(desk.steps.rules.env, tenant.tenant_key, tenant.generation)
-
-

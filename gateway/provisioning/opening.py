@@ -208,5 +208,3 @@ def open_gateways(settings: Settings) -> Database:
     finally:
         database.close()
     return open_database(settings)
-
-

@@ -8,10 +8,12 @@ from gateway.provisioning.countries import country_of
 from gateway.provisioning.desk import Answer, Desk
 from gateway.steps.context import in_flight
 
+NEEDED = ("customer_name", "street", "city", "postal_code")
+
 
 def register(desk: Desk, address: PostalAddress) -> Answer:
     """Put an address on file, once. Raises WrongUse, OptionsInvalid or a ProviderError."""
-    missing = [name for name in ("customer_name", "street", "city", "postal_code") if not getattr(address, name).strip()]
+    missing = [name for name in NEEDED if not str(getattr(address, name)).strip()]
     if missing:
         return desk.refuse("register_address", f"{', '.join(missing)} must not be empty. Nothing was registered.")
     return {"success": True, "address_sid": papers.register_address(desk.steps, address).sid}

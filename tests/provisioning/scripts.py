@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from gateway.provisioner import TwilioVAPIProvisioner
 from gateway.provisioning.opening import Outside
 from gateway.simulator import defaults
 from gateway.simulator.adapter import WorldAdapter
+from gateway.simulator.wire import Request
 from tests import databases
 from tests.stories.sandbox import WORLD_URL, Crash, CrashingWorld, EnoughSlots, ManualClock
 
@@ -30,22 +32,21 @@ class Script:
 
     def open(self, **given: Any) -> TwilioVAPIProvisioner:
         """A provisioner as a script makes it."""
-        self.seed += 1
-        outside = Outside(self.clock, lambda: WorldAdapter(self.world), EnoughSlots(), self.pause, self.seed)
         made = TwilioVAPIProvisioner(
             given.pop("twilio_account_sid", defaults.ACCOUNT_SID),
             given.pop("twilio_auth_token", defaults.AUTH_TOKEN),
             given.pop("vapi_api_key", defaults.VAPI_KEY),
-            **{
-                "database_url": self.url,
-                "twilio_base_url": WORLD_URL,
-                "vapi_server_url": SERVER,
-                "outside": outside,
-                **given,
-            },
+            **{**self.given(), **given},
         )
         self.opened.append(made)
         return made
+
+    def given(self) -> dict[str, Any]:
+        """What leads a provisioner into this world."""
+        self.seed += 1
+        outside = Outside(self.clock, lambda: WorldAdapter(self.world), EnoughSlots(), self.pause, self.seed)
+        where = {"database_url": self.url, "twilio_base_url": WORLD_URL, "vapi_server_url": SERVER}
+        return {**where, "outside": outside}
 
     def pause(self, seconds: float) -> None:
         self.clock.at_ms += max(1, int(seconds * 1000))
@@ -68,6 +69,11 @@ class Script:
 
     def fault(self, operation: str, kind: str, **given: Any) -> None:
         self.world.add_fault({"operation": operation, "kind": kind, **given})
+
+    def place(self, **fields: Any) -> None:
+        """Numbers that are in the account by other means."""
+        request = Request("POST", "/_world/numbers", "", json.dumps(fields).encode(), "")
+        assert self.world.handle(request).status < 400
 
     def numbers(self) -> list[dict[str, Any]]:
         return list(self.world.state()["numbers"])

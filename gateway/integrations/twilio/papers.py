@@ -145,9 +145,7 @@ class TwilioPapers:
             return next_page(operation, page.next_page_uri, self._origins)
 
         read_pages(operation, f"{self._addresses}.json?{encoded([*given, ('PageSize', '200')])}", read)
-        return [
-            each for each in found.values() if tag in (None, each.tag) and country in (None, each.address.country)
-        ]
+        return [each for each in found.values() if tag in (None, each.tag) and country in (None, each.address.country)]
 
     def fetch_address(self, sid: str, deadline: Deadline) -> RegisteredAddress | None:
         """One address by its SID; None when Twilio says that there is none."""
