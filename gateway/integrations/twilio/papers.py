@@ -44,8 +44,14 @@ class _Address(msgspec.Struct):
     validated: bool | None = None
 
     def registered(self) -> RegisteredAddress:
-        lines = (self.customer_name, self.street, self.city, self.region, self.postal_code)
-        address = PostalAddress(*(line or "" for line in lines), country=self.iso_country)
+        address = PostalAddress(
+            customer_name=self.customer_name or "",
+            street=self.street or "",
+            city=self.city or "",
+            region=self.region or "",
+            postal_code=self.postal_code or "",
+            country=self.iso_country,
+        )
         return RegisteredAddress(self.sid, address, self.friendly_name or "", bool(self.validated))
 
 
