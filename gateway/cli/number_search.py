@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import click
@@ -9,7 +10,8 @@ import click
 from gateway.cli.output import as_json_option, print_json, print_table
 from gateway.cli.working import working
 from gateway.domain import options
-from gateway.domain.options import as_area_code, as_contains, as_country, as_free_text, as_number_type, as_phone_number
+from gateway.domain.options import as_country, as_free_text, as_phone_number
+from gateway.domain.rules import Rules
 from gateway.errors import OptionsInvalid, WrongUse
 from gateway.flow.offers import Offer, offers
 from gateway.ports import NumberWish
@@ -30,7 +32,7 @@ def search(limit: int, as_json: bool, **said: str | None) -> None:
     """Numbers for sale: how they are written, where they are, what they can do, what they want and cost a month."""
     with working() as at_work:
         rules = at_work.steps.rules
-        found = offers(at_work.steps, wish_of(said, rules.default_country, rules.default_number_type), limit)
+        found = offers(at_work.steps, wish_of(said, rules), limit)
     if as_json:
         for offer in found:
             print_json(as_record(offer))
@@ -42,33 +44,23 @@ def search(limit: int, as_json: bool, **said: str | None) -> None:
     )
 
 
-def wish_of(said: dict[str, str | None], country: str, number_type: str) -> NumberWish:
+def wish_of(said: Mapping[str, str | None], rules: Rules) -> NumberWish:
     """Raises WrongUse for words that make no sense."""
-    readers = {
-        "country": as_country,
-        "number_type": as_number_type,
-        "area_code": as_area_code,
-        "contains": as_contains,
-        "locality": as_free_text,
-        "region": as_free_text,
-        "near_number": as_phone_number,
-    }
     try:
-        read = {name: reader(name, text.strip()) for name, reader in readers.items() if (text := said.get(name))}
-        options.parse({name: read[name] for name in ("country", "area_code") if name in read}, Defaults(country))
+        read = options.parse({name: text for name, text in said.items() if text}, rules)
+        region, near = said.get("region"), said.get("near_number")
+        return NumberWish(
+            country=read.country or rules.default_country,
+            number_type=read.number_type or rules.default_number_type,
+            area_code=read.area_code,
+            contains=read.contains,
+            locality=read.locality,
+            has_address=True,
+            region=as_free_text("region", region.strip()) if region else None,
+            near_number=as_phone_number("near", near) if near else None,
+        )
     except OptionsInvalid as error:
         raise WrongUse(str(error)) from error
-    return NumberWish(**{"country": country, "number_type": number_type, "has_address": True, **read})
-
-
-class Defaults:
-    """What holds where nothing is said."""
-
-    default_number_type = "local"
-    default_assistant_id = None
-
-    def __init__(self, country: str) -> None:
-        self.default_country = country
 
 
 def cells(offer: Offer) -> list[str | None]:

@@ -165,7 +165,7 @@ def test_a_chosen_number_that_is_spare_stock_is_given(
 def test_the_three_moments_of_onboarding(script: Script, provisioner: TwilioVAPIProvisioner) -> None:
     onboarding = ClientPhoneOnboarding(provisioner)
 
-    address = onboarding.register_client_address("Acme", "1 Market St", "San Francisco", "CA", "94105", "US")
+    address = onboarding.register_client_address("Acme", "1 Main Road", "Cape Town", "WC", "8001", "ZA")
     options = onboarding.get_number_options("US", "415")
     done = onboarding.complete_phone_setup("acme", ASSISTANT, str(options[0]["number"]))
 
