@@ -19,6 +19,8 @@ log = logging.getLogger("gateway.store")
 
 T = TypeVar("T")
 Row = dict[str, Any]
+# A statement and its parameters.
+Question = tuple[str, dict[str, Any]]
 # The first and so many more: a transaction that lost against another one wins soon, or the database has other trouble.
 MOST_TRIES = 5
 
@@ -44,8 +46,19 @@ class Transaction(Protocol):
 
     def one(self, sql: str, **params: Any) -> Row | None: ...
 
+    def all_of(self, *questions: Question) -> list[list[Row]]:
+        """Rows of several statements, in order: for what is read together, in one message where that is dear."""
+        ...
+
     def do(self, sql: str, **params: Any) -> int:
         """Run a statement; how many rows it changed."""
+        ...
+
+    def do_later(self, sql: str, **params: Any) -> None:
+        """Run a statement of which nothing needs to be known, before the next one or the end of its savepoint.
+
+        What is wrong with it is raised then. Values are taken now.
+        """
         ...
 
     def insert(self, sql: str, **params: Any) -> int:
