@@ -60,7 +60,7 @@ def finish(
     detail: str | None = None,
 ) -> None:
     """Write down how it ended."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO attempt_outcomes (attempt_id, outcome, code, detail, at_ms, duration_ms)
            VALUES (:attempt_id, :outcome, :code, :detail, :now_ms, :duration_ms)""",
         attempt_id=attempt_id,

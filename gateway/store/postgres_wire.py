@@ -7,6 +7,7 @@ waited for without the GIL, and several statements that do not depend on each ot
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,8 @@ class Wire:
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._columns: dict[bytes, list[str]] = {}
         self._count = 0
+        self._ready = select.poll()
+        self._ready.register(self._pgconn.socket, select.POLLIN)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -73,9 +76,7 @@ class Wire:
 
     def ask(self, statement: Statement) -> Found:
         """One statement. Raises psycopg.Error."""
-        values = self._types.dump_sequence(statement.params, [PyFormat.AUTO] * len(statement.params))
-        types, formats = self._types.types or (), self._types.formats
-        name = self._name(statement.text, types)
+        name, values, types, formats = self._said(statement)
         if name is None:
             result = self._pgconn.exec_params(statement.text, values, types, formats, Format.BINARY)
         else:
@@ -86,23 +87,36 @@ class Wire:
         """Several, in order, as one message; after one that fails nothing is done. Raises psycopg.Error."""
         if len(statements) == 1:
             return [self.ask(statements[0])]
-        names = []
-        for each in statements:
-            values = self._types.dump_sequence(each.params, [PyFormat.AUTO] * len(each.params))
-            types, formats = self._types.types or (), self._types.formats
-            names.append((self._name(each.text, types), values, types, formats))
+        # Preparing is a message of its own, so it comes before the pipeline.
+        said = [self._said(each) for each in statements]
         self._pgconn.enter_pipeline_mode()
         try:
-            for each, (name, values, types, formats) in zip(statements, names, strict=True):
+            for each, (name, values, types, formats) in zip(statements, said, strict=True):
                 if name is None:
                     self._pgconn.send_query_params(each.text, values, types, formats, Format.BINARY)
                 else:
                     self._pgconn.send_query_prepared(name, values, formats, Format.BINARY)
             self._pgconn.pipeline_sync()
+            self._send_all()
             return self._read_all(statements)
         finally:
             if self.is_usable:
                 self._pgconn.exit_pipeline_mode()
+
+    def _send_all(self) -> None:
+        """While the server takes no more it may have answers that it wants to be rid of first."""
+        while self._pgconn.flush():
+            self._ready.modify(self._pgconn.socket, select.POLLIN | select.POLLOUT)
+            self._ready.poll()
+            self._ready.modify(self._pgconn.socket, select.POLLIN)
+            self._pgconn.consume_input()
+
+    def _next_result(self) -> PGresult | None:
+        """Waited for here and not in libpq, which psycopg calls with the GIL held."""
+        while self._pgconn.is_busy():
+            self._ready.poll()
+            self._pgconn.consume_input()
+        return self._pgconn.get_result()
 
     def _read_all(self, statements: Sequence[Statement]) -> list[Found]:
         """Every answer of a message is taken in, also behind one that failed: the next message has its own."""
@@ -110,7 +124,7 @@ class Wire:
         wrong: Exception | None = None
         position = 0
         while True:
-            result = self._pgconn.get_result()
+            result = self._next_result()
             if result is None:
                 if not self.is_usable:
                     raise lost()
@@ -129,6 +143,12 @@ class Wire:
         if wrong is not None:
             raise wrong
         return found
+
+    def _said(self, statement: Statement) -> tuple[bytes | None, Any, tuple[int, ...], Any]:
+        """The name it is prepared under, if it is, and its values with their types and formats."""
+        values = self._types.dump_sequence(statement.params, [PyFormat.AUTO] * len(statement.params))
+        types = self._types.types or ()
+        return self._name(statement.text, types), values, types, self._types.formats
 
     def _name(self, text: bytes, types: tuple[int, ...]) -> bytes | None:
         """The name it is prepared under; None: it is sent as it is."""
