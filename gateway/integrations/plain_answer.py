@@ -16,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 # Names are tokens, values printable, no line goes on in the next (RFC 9112, 4 and 5).
 PLAIN_HEAD = re.compile(rb"HTTP/1\.1 [0-9]{3}(?: [^\r\n\0]*)?(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*")
+LENGTH = re.compile("[0-9]{1,7}")
 
 
 class WholeResponse(requests.Response):
@@ -62,7 +63,7 @@ def plain_head(received: bytes) -> PlainHead | None:
         elif lower == "connection":
             closes = value.lower() != "keep-alive"
     status = int(first[9:12])
-    if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 7 or status < 200 or status in (204, 304):
+    if len(lengths) != 1 or not LENGTH.fullmatch(lengths[0]) or status < 200 or status in (204, 304):
         return None
     length = int(lengths[0])
     return PlainHead(status, headers, end + 4, length, closes) if length <= LARGEST_ANSWER_BYTES else None

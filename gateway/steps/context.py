@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryL
 from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
 from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
-from gateway.store.database import Database, Transaction
+from gateway.store.database import Database, Transaction, in_read
 
 T = TypeVar("T")
 
@@ -186,13 +186,11 @@ class Context:
 
     def read(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database one consistent question."""
-        with self.parts.database.read() as tx:
-            return question(tx)
+        return in_read(self.parts.database, question)
 
     def read_one(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database a question of one statement."""
-        with self.parts.database.read(is_single=True) as tx:
-            return question(tx)
+        return in_read(self.parts.database, question, is_single=True)
 
     def commit(self, job: Callable[[Transaction], T]) -> T:
         """Write under this lease's fence; raises LeaseLost, or MindChanged when the tenant changed meanwhile."""

@@ -181,6 +181,18 @@ def in_transaction(database: Database, job: Callable[[Transaction], T], *, is_re
     raise AssertionError("unreachable")
 
 
+def in_read(database: Database, question: Callable[[Transaction], T], *, is_single: bool = False) -> T:
+    """Ask a question in a read transaction of its own, again when the transaction was lost. Changes nothing."""
+    for tries in range(1, MOST_TRIES + 1):
+        try:
+            with database.read(is_single=is_single) as tx:
+                return question(tx)
+        except TransactionLost:
+            if tries == MOST_TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
 def run_after_commit(call: Callable[[], None]) -> None:
     """What is on disk is done, whatever comes of the call: its failure must not look like one of the transaction."""
     try:

@@ -22,7 +22,7 @@ from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import file
 from gateway.store.closing import refuse_closed
 from gateway.store.database import IntegrityError, Question, Row, Wakes, run_after_commit
-from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY
+from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY, error_code
 from gateway.store.sqlite_migrations import applied_names, apply
 from gateway.store.use import UseLock
 
@@ -397,8 +397,3 @@ def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterat
         if code in CANNOT_STORE:
             raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
         raise
-
-
-def error_code(error: Exception) -> int:
-    """The engine's primary code; 0 where it gave none."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
