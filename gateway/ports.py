@@ -309,6 +309,10 @@ class Assistants(Protocol):
         """Set what callers meet; safe to repeat. None leaves assistant or server as they are; `says` None ends it."""
         ...
 
+    def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
+        """Set the entry's name and nothing else. Safe to repeat."""
+        ...
+
     def remove(self, entry_id: str, deadline: Deadline) -> bool:
         """Delete the entry. True: deleted now; False: it was already gone. Safe to repeat."""
         ...

@@ -26,6 +26,7 @@ def decide(
     hold: Hold | None,
     holdings: Holdings,
     is_complete: Callable[[Wanted], bool],
+    was_released: Callable[[], bool],
     now_ms: int,
     grace_ms: int,
     release_after_ms: int,
@@ -33,6 +34,7 @@ def decide(
     """Put all that is known of a tenant together.
 
     is_complete: whether nothing is left to do for a wish; for `nothing`, that nothing is held or undecided.
+    was_released: whether this generation's number was given back; asked only where that decides.
     """
     decision = subscriptions.fold(
         records,
@@ -43,4 +45,6 @@ def decide(
         release_after_ms=release_after_ms,
     )
     wanted = decision.wanted
-    return Verdict(decision, moves.next_state(state, wanted, is_complete(wanted)), moves.why(state, wanted))
+    is_given_back = wanted is Wanted.NOTHING and state is not State.NEW and was_released()
+    found = moves.next_state(state, wanted, is_complete(wanted), was_released=is_given_back)
+    return Verdict(decision, found, moves.why(state, wanted))

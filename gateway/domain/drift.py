@@ -10,7 +10,10 @@ from gateway.domain.model import Step
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """A tenant as our tables have it. target: what its entry should do with a call, as `recipe.target_of`."""
+    """A tenant as our tables have it.
+
+    target: what its entry should do with a call, as `recipe.target_of`.   is_wired: its calls should arrive there.
+    """
 
     tenant_id: int
     tenant_key: str
@@ -20,13 +23,17 @@ class Believed:
     entry_id: str | None
     target: str | None
     is_settled: bool
+    is_wired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SeenNumber:
+    """A number of the account. is_wired: its calls go to the assistants' platform."""
+
     sid: str
     number: str
     tag: str
+    is_wired: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,8 @@ class SeenEntry:
 class Drift:
     """One difference.
 
-    code: `number_missing`, `number_unreferenced`, `number_renamed`, `entry_missing`, `entry_unreferenced`,
-    `entry_different`, `watched_number_bought`.
+    code: `number_missing`, `number_unreferenced`, `number_renamed`, `number_not_wired`, `entry_missing`,
+    `entry_unreferenced`, `entry_different`, `watched_number_bought`.
     step: what a look at this step of the tenant would settle; None when only a person can.
     costs_money: only reported, whatever is asked for.   number: one that nobody refers to.
     """
@@ -72,8 +79,9 @@ def compare(
     by_entry = {entry.entry_id: entry for entry in entries}
     found: list[Drift] = []
     for tenant in believed:
-        found.extend(of_number(tenant, by_sid))
-        found.extend(of_entry(tenant, by_entry))
+        of_tenant = [*of_number(tenant, by_sid), *of_entry(tenant, by_entry)]
+        # What is gone, or not ours, explains it: its step looks at the wiring too.
+        found.extend(of_tenant or of_wiring(tenant, by_sid))
     found.extend(unreferenced_numbers(believed, by_sid.values(), our_prefix, watched))
     found.extend(unreferenced_entries(believed, by_entry.values(), our_prefix))
     return found
@@ -103,6 +111,15 @@ def of_entry(tenant: Believed, by_entry: Mapping[str, SeenEntry]) -> list[Drift]
         message = f"{tenant.tenant_key}: its Vapi entry answers calls in another way than it should."
         return [Drift("entry_different", message, tenant.tenant_id, tenant.tenant_key, Step.ASSIGN_ASSISTANT)]
     return []
+
+
+def of_wiring(tenant: Believed, by_sid: Mapping[str, SeenNumber]) -> list[Drift]:
+    """A number that was cleared, or pointed elsewhere, after it was imported: its callers reach nobody of ours."""
+    seen = by_sid.get(tenant.sid or "")
+    if seen is None or seen.is_wired or not tenant.is_wired or not tenant.is_settled:
+        return []
+    message = f"{tenant.tenant_key}: Twilio does not send the calls of {tenant.number} to Vapi any more."
+    return [Drift("number_not_wired", message, tenant.tenant_id, tenant.tenant_key, Step.IMPORT_NUMBER)]
 
 
 def unreferenced_numbers(

@@ -53,26 +53,29 @@ MOVES: dict[tuple[State, Wanted], Move] = {
     (RESUMING, Wanted.RELEASED): Move(RELEASING, RELEASED, "It ended while resuming; all of it is undone."),
     (RELEASING, Wanted.RELEASED): Move(RELEASING, RELEASED, "It is released once everything is proved gone."),
     (RELEASED, Wanted.RELEASED): Move(RELEASING, RELEASED, "It stays released; what still turns up is given back."),
-    # Wanted nothing: nobody has said anything that makes or undoes anything.
+    # Wanted nothing: nobody has said anything that makes or undoes anything. What is held stays as it is; where
+    # nothing is held, it is as if nothing had been.
     (NEW, Wanted.NOTHING): Move(NEW, NEW, "Nothing is wanted yet."),
-    (PROVISIONING, Wanted.NOTHING): Move(PROVISIONING, NEW, "Nothing is wanted any more and nothing is held."),
-    (ACTIVE, Wanted.NOTHING): Move(ACTIVE, ACTIVE, "No record says that anything should change."),
-    (SUSPENDING, Wanted.NOTHING): Move(SUSPENDING, SUSPENDING, "No record says that anything should change."),
-    (SUSPENDED, Wanted.NOTHING): Move(SUSPENDED, SUSPENDED, "No record says that anything should change."),
-    (RESUMING, Wanted.NOTHING): Move(RESUMING, RESUMING, "No record says that anything should change."),
-    (RELEASING, Wanted.NOTHING): Move(RELEASING, RELEASING, "No record says that anything should change."),
-    (RELEASED, Wanted.NOTHING): Move(RELEASED, RELEASED, "Its number is given back and nothing is wanted."),
+    (PROVISIONING, Wanted.NOTHING): Move(PROVISIONING, NEW, "Nothing is wanted any more."),
+    (ACTIVE, Wanted.NOTHING): Move(ACTIVE, NEW, "No record says that anything should change."),
+    (SUSPENDING, Wanted.NOTHING): Move(SUSPENDING, NEW, "Nobody suspends it any more, and nothing is wanted yet."),
+    (SUSPENDED, Wanted.NOTHING): Move(SUSPENDED, NEW, "Nobody suspends it any more, and nothing is wanted yet."),
+    (RESUMING, Wanted.NOTHING): Move(RESUMING, NEW, "Nothing is wanted any more."),
+    (RELEASING, Wanted.NOTHING): Move(RELEASING, NEW, "Nobody releases it any more, and nothing is wanted yet."),
+    (RELEASED, Wanted.NOTHING): Move(RELEASED, NEW, "Nobody releases it any more, and nothing is wanted yet."),
 }
 
 
-def next_state(state: State, wanted: Wanted, is_complete: bool) -> State:
+def next_state(state: State, wanted: Wanted, is_complete: bool, *, was_released: bool = False) -> State:
     """Where a tenant stands now.
 
     is_complete: nothing is left to do for what is wanted; for `nothing`, that nothing is held or undecided.
+    was_released: this generation's number was given back, and that is proved: such a tenant is never `new` again.
     From `released` to `provisioning` the caller raises the generation.
     """
     move = MOVES[state, wanted]
-    return move.in_the_end if is_complete else move.meanwhile
+    found = move.in_the_end if is_complete else move.meanwhile
+    return RELEASED if found is NEW and was_released else found
 
 
 def why(state: State, wanted: Wanted) -> str:

@@ -25,7 +25,6 @@ from gateway.store.leases import TenantBusy
 WAIT_FOR_NAME_MS = 60_000
 MAX_AHEAD_MS = 24 * 3_600_000
 UNKNOWN_SOURCE_PAUSE_MS = 600_000
-MAX_REPLAYED = 500
 
 EVENT_LEVELS = ("session", "subscription", "customer")
 
@@ -277,9 +276,8 @@ def remember(tx: Transaction, parts: ApplyParts, row: InboxRow, news: News, owne
 
 def tell_again(tx: Transaction, news: News, was_of: int, owner: Owner, now_ms: int) -> None:
     """Apply again what a subscription's earlier events said: until it was named, their options were not believed."""
-    for row in inbox.list_events(tx, status="applied", source=news.source, tenant_id=was_of, limit=MAX_REPLAYED):
-        if row.subscription_id == news.subscription_id:
-            inbox.replay(tx, row.id)
+    assert news.subscription_id is not None
+    inbox.replay_applied(tx, news.source, news.subscription_id, was_of)
     if was_of != owner.tenant.id:
         detail = {
             "source": news.source,

@@ -12,6 +12,7 @@ from gateway.domain import keys, options
 from gateway.domain.model import (
     Blocked,
     Decision,
+    Extent,
     Held,
     Hold,
     Holding,
@@ -22,12 +23,15 @@ from gateway.domain.model import (
     unknown_import,
 )
 from gateway.domain.rules import Rules
-from gateway.errors import OperatorError, OptionsInvalid, WrongUse
+from gateway.errors import OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
 from gateway.ports import OwnedNumber
+from gateway.steps import take_over_number
 from gateway.steps.context import StepParts, in_flight
 from gateway.store import holdings, intents, journal, leases, ledger, subscriptions, tenants
-from gateway.store.database import Transaction
+from gateway.store.database import IntegrityError, Transaction
+
+MOST_COMMITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,12 @@ def find(tx: Transaction, tenant_key: str) -> Tenant:
     return tenants.lock(tx, tenant.id)
 
 
-def find_or_create(tx: Transaction, tenant_key: str, now_ms: int) -> Tenant:
+def find_or_create(tx: Transaction, tenant_key: str, now_ms: int, extent: Extent = Extent.FULL) -> Tenant:
+    """The tenant of this key or alias, ours until the commit, made if need be; it gets at least this extent."""
     known = tenants.by_key_or_free(tx, tenant_key)
-    return tenants.lock(tx, known.id) if known else tenants.create(tx, tenant_key, now_ms)
+    if known is None:
+        return tenants.create(tx, tenant_key, now_ms, extent=extent)
+    return tenants.raise_extent(tx, tenants.lock(tx, known.id), extent, now_ms)
 
 
 def add(
@@ -140,34 +147,69 @@ def redo(tx: Transaction, tenant_key: str, rules: Rules, operator: Operator, now
     return reconsider(tx, tenant.id, rules, now_ms, "redone by an operator")
 
 
-def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator) -> Tenant:
+def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator, extent: Extent = Extent.FULL) -> Tenant:
     """Take over a number of the Twilio account for a tenant: checked, tagged, never bought.
 
     Refused while another number of the tenant's is held, sent or unknown, when the number bears another gateway's
-    tag, or when another tenant has it; then nothing is changed. A crash on the way leaves the number under our tag,
-    where the next look or another `adopt` finds it. Raises OperatorError, or a ProviderError when Twilio cannot be
-    asked.
+    tag, or when another tenant has it; then nothing is changed. Cut off after it has committed, it is finished by the
+    tenant's own step or by another `adopt` (`steps/take_over_number.py`). Raises OperatorError, or a ProviderError
+    when Twilio cannot be asked.
     """
-    if not keys.is_legal(tenant_key):
-        raise WrongUse(f"{tenant_key!r} is no legal key.")
     there = fetch(parts, sid)
     if there is None:
         raise OperatorError(f"There is no number {sid} in the Twilio account. Nothing was changed.")
-    tenant = parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator))
+    if not keys.is_legal(tenant_key) and tenant_key != keys.spare_key(there.number):
+        raise WrongUse(f"{tenant_key!r} is no legal key.")
+    tenant = commit_alone(parts, tenant_key, there, operator, extent)
     try:
-        tag = keys.tag(parts.rules.env, tenant.tenant_key, tenant.generation)
-        named = there if there.tag == tag else rename(parts, sid, tag)
+        named = tagged(parts, tenant, there)
         return parts.commit(lambda tx: take_over(tx, parts, tenant, named, operator))
     finally:
         parts.commit(lambda tx: leases.let_go(tx, tenant.id, tenant.fence, parts.clock.now_ms()))
 
 
+def commit_alone(parts: StepParts, tenant_key: str, there: OwnedNumber, operator: Operator, extent: Extent) -> Tenant:
+    """`commit_to_adopting`, and whoever takes the number between its look and its word is named by the next look."""
+    for _ in range(MOST_COMMITS):
+        try:
+            return parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator, extent))
+        except IntegrityError:
+            continue
+    raise OperatorError(
+        f"{there.number} is being given to another tenant just now. Nothing was changed. Try again in a moment."
+    )
+
+
+def tagged(parts: StepParts, tenant: Tenant, there: OwnedNumber) -> OwnedNumber:
+    """The number under the tenant's tag. What clearly did not happen leaves no order behind."""
+    tag = keys.tag(parts.rules.env, tenant.tenant_key, tenant.generation)
+    if there.tag == tag:
+        return there
+    try:
+        return rename(parts, there.sid, tag)
+    except (TryLater, Refused):
+        parts.commit(lambda tx: take_back(tx, parts, tenant))
+        raise
+
+
+def take_back(tx: Transaction, parts: StepParts, tenant: Tenant) -> None:
+    leases.check(tx, tenant.id, tenant.fence)
+    now_ms = parts.clock.now_ms()
+    intents.drop_chosen(tx, tenant.id, now_ms)
+    holdings.put(tx, tenant.id, Holding(Step.BUY_NUMBER, Held.NO), now_ms)
+
+
 def commit_to_adopting(
-    tx: Transaction, parts: StepParts, tenant_key: str, there: OwnedNumber, operator: Operator
+    tx: Transaction,
+    parts: StepParts,
+    tenant_key: str,
+    there: OwnedNumber,
+    operator: Operator,
+    extent: Extent = Extent.FULL,
 ) -> Tenant:
     """The tenant under our lease, made if need be. From here on nobody else can choose this number, nor it another."""
     now_ms = parts.clock.now_ms()
-    tenant = find_or_create(tx, tenant_key, now_ms)
+    tenant = find_or_create(tx, tenant_key, now_ms, extent)
     if tenant.hold is Hold.RELEASE:
         raise OperatorError(
             f"{tenant_key} is to be released, so an adopted number would be given away. Nothing was changed. "
@@ -188,10 +230,13 @@ def commit_to_adopting(
         raise OperatorError(f"{there.number} is another tenant's. Nothing was changed.")
     intents.drop_chosen(tx, leased.id, now_ms)
     rules = parts.rules
-    intents.choose(
+    intent = intents.choose(
         tx, leased, there.number, tag, is_exact=True, country=rules.default_country,
         number_type=rules.default_number_type, now_ms=now_ms,
     )  # fmt: skip
+    order = take_over_number.Order(intent.id, there.sid, there.tag, leased.version)
+    holdings.put(tx, leased.id, take_over_number.holding_with(order), now_ms)
+    note(tx, leased, "adopting", operator, now_ms, number=there.number, sid=there.sid, name=there.tag)
     return leased
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain import keys
 from gateway.domain.drift import Believed, Drift, SeenEntry, SeenNumber, compare
-from gateway.domain.model import Held, Step, Tenant, Wanted
+from gateway.domain.model import Extent, Held, Step, Tenant, Wanted
 from gateway.domain.recipe import Holdings, target_of
 from gateway.domain.rules import Rules
 from gateway.errors import ProviderError
@@ -50,7 +50,7 @@ def reconcile(parts: StepParts, *, apply: bool) -> Report:
     is to end. Safe to repeat, and to run anywhere.
     """
     began_ms = parts.clock.now_ms()
-    numbers = [SeenNumber(each.sid, each.number, each.tag) for each in list_numbers(parts)]
+    numbers = [seen_number(parts, each) for each in list_numbers(parts)]
     entries = [seen_entry(each, parts.rules) for each in list_entries(parts)]
     if apply:
         apply = after_restore.settle(parts, all_tenants, numbers, began_ms)
@@ -83,6 +83,10 @@ def list_entries(parts: StepParts) -> list[Entry]:
         return parts.assistants.list_all(deadline(LIST_TIMES))
 
 
+def seen_number(parts: StepParts, number: OwnedNumber) -> SeenNumber:
+    return SeenNumber(number.sid, number.number, number.tag, parts.assistants.answers_at(number.voice_url))
+
+
 def seen_entry(entry: Entry, rules: Rules) -> SeenEntry:
     answering = entry.answering
     if answering.says is None and rules.server_url_template is None:
@@ -111,12 +115,17 @@ def believe(tx: Transaction, tenant: Tenant, rules: Rules, now_ms: int) -> Belie
         entry_id=entry.ref,
         target=expected_target(tx, tenant, held, rules),
         is_settled=is_settled(tx, tenant, held, rules, now_ms),
+        # A suspended tenant's import is not made anew, so nothing is asked of its number.
+        is_wired=entry.held is Held.YES and tenant.wanted is Wanted.ACTIVE,
     )
 
 
 def expected_target(tx: Transaction, tenant: Tenant, held: Holdings, rules: Rules) -> str | None:
     """What the entry should do, once it has been set; until then there is nothing to compare."""
     if held[Step.ASSIGN_ASSISTANT].held is not Held.YES or tenant.wanted is Wanted.RELEASED:
+        return None
+    if tenant.extent is not Extent.FULL and tenant.wanted is Wanted.ACTIVE:
+        # Made by hand, with no opinion on all that can be set: who else sets something there does no harm.
         return None
     return target_for(tx, tenant, tenant.wanted, rules)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.domain.model import Step, Verb
-from gateway.steps import assign_assistant, buy_number, import_number, release_number
+from gateway.steps import assign_assistant, buy_number, import_number, release_number, take_over_number
 from gateway.steps.context import Context, Outcome
 
 Action = Callable[[Context], Outcome]
@@ -13,7 +13,7 @@ Action = Callable[[Context], Outcome]
 STEPS: Mapping[Step, Mapping[Verb, Action]] = {
     Step.BUY_NUMBER: {
         Verb.LOOK: buy_number.look,
-        Verb.MAKE: buy_number.make,
+        Verb.MAKE: take_over_number.make,
         Verb.UNDO: release_number.undo,
     },
     Step.IMPORT_NUMBER: {

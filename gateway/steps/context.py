@@ -165,7 +165,7 @@ class Context:
         self.tenant = tenant
         self.held = held
         self.work = work
-        self.rules = parts.rules
+        self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
         self.assistants = parts.assistants
         # Until when each provider need not be asked about again, by the monotonic clock.

@@ -168,32 +168,36 @@ def wake_waiting(
 ) -> int:
     """Make waiting rows of this subscription or this customer `new` again; how many."""
     woken = 0
-    if subscription_id is not None:
-        woken += tx.do(
-            "UPDATE inbox SET status = 'new', try_at_ms = NULL "
-            "WHERE status = 'waiting' AND source = :source AND subscription_id = :subscription_id",
-            source=source,
-            subscription_id=subscription_id,
-        )
-    if customer_id is not None:
-        woken += tx.do(
-            "UPDATE inbox SET status = 'new', try_at_ms = NULL "
-            "WHERE status = 'waiting' AND source = :source AND customer_id = :customer_id",
-            source=source,
-            customer_id=customer_id,
-        )
+    for column, value in (("subscription_id", subscription_id), ("customer_id", customer_id)):
+        if value is not None:
+            woken += tx.do(
+                "UPDATE inbox SET status = 'new', try_at_ms = NULL "  # noqa: S608
+                f"WHERE status = 'waiting' AND source = :source AND {column} = :value",
+                source=source,
+                value=value,
+            )
     return woken
+
+
+REPLAY = "UPDATE inbox SET status = 'new', reason = NULL, try_at_ms = NULL, tries = 0 WHERE body IS NOT NULL AND "
 
 
 def replay(tx: Transaction, id: int) -> bool:
     """Have a row looked at once more, whatever became of it; False when its body has expired or it is unknown."""
-    changed = tx.do(
-        "UPDATE inbox SET status = 'new', reason = NULL, try_at_ms = NULL, tries = 0 "
-        "WHERE id = :id AND body IS NOT NULL",
-        id=id,
-    )
+    changed = tx.do(f"{REPLAY} id = :id", id=id)
     tx.wakes.has_news = True
     return changed == 1
+
+
+def replay_applied(tx: Transaction, source: str, subscription_id: str, tenant_id: int) -> int:
+    """Have every applied event of a subscription looked at once more that was this tenant's; how many."""
+    again = tx.do(
+        f"{REPLAY} tenant_id = :tenant_id AND source = :source AND subscription_id = :subscription_id "
+        "AND status = 'applied'",
+        tenant_id=tenant_id, source=source, subscription_id=subscription_id,
+    )  # fmt: skip
+    tx.wakes.has_news = tx.wakes.has_news or again > 0
+    return again
 
 
 def get(tx: Transaction, id: int) -> InboxRow | None:
@@ -202,11 +206,8 @@ def get(tx: Transaction, id: int) -> InboxRow | None:
 
 
 def get_by_event_id(tx: Transaction, source: str, event_id: str) -> InboxRow | None:
-    row = tx.one(
-        f"SELECT {COLUMNS} FROM inbox WHERE source = :source AND event_id = :event_id",  # noqa: S608
-        source=source,
-        event_id=event_id,
-    )
+    sql = f"SELECT {COLUMNS} FROM inbox WHERE source = :source AND event_id = :event_id"  # noqa: S608
+    row = tx.one(sql, source=source, event_id=event_id)
     return None if row is None else _row(row)
 
 

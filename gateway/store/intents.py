@@ -127,7 +127,7 @@ def mark_owned(tx: Transaction, intent: Intent, sid: str) -> None:
 
 
 def end(tx: Transaction, intent: Intent, status: IntentStatus, reason: str, now_ms: int) -> None:
-    """Close an intent as refused, dropped or released."""
+    """Close an intent as refused, dropped, released or given."""
     tx.do_later(
         """UPDATE intents SET status = :status, version = version + 1, reason = :reason, ended_at_ms = :now_ms
            WHERE id = :id""",
@@ -186,10 +186,10 @@ def refused_since(tx: Transaction, since_ms: int) -> list[Intent]:
 
 
 def was_released(tx: Transaction, tenant: Tenant) -> bool:
-    """Whether this generation's number was given back, and that was proved."""
+    """Whether this generation has come to its end: its number was given back, and that was proved, or to a tenant."""
     row = tx.one(
         """SELECT 1 AS one FROM intents WHERE tenant_id = :tenant_id AND generation = :generation
-             AND status = 'released' LIMIT 1""",
+             AND status IN ('released', 'given') LIMIT 1""",
         tenant_id=tenant.id,
         generation=tenant.generation,
     )
@@ -205,9 +205,33 @@ def first_sends_since(tx: Transaction, since_ms: int) -> list[int]:
     return [row["first_sent_at_ms"] for row in rows]
 
 
+def open_ones(tx: Transaction) -> list[Intent]:
+    """Every number that somebody is committed to, spare stock included."""
+    rows = tx.all("SELECT * FROM intents WHERE status IN ('chosen', 'sent', 'unknown', 'owned') ORDER BY id")
+    return [from_row(row) for row in rows]
+
+
 def of_tenant(tx: Transaction, tenant_id: int) -> list[Row]:
     """Every intent of a tenant, oldest first, for people and exports."""
     return tx.all("SELECT * FROM intents WHERE tenant_id = :tenant_id ORDER BY id", tenant_id=tenant_id)
+
+
+def last_reason(tx: Transaction, tenant_id: int) -> str | None:
+    """Why this tenant's newest refused number could not be had."""
+    row = tx.one(
+        "SELECT reason FROM intents WHERE tenant_id = :tenant_id AND status = 'refused' ORDER BY id DESC LIMIT 1",
+        tenant_id=tenant_id,
+    )
+    return row["reason"] if row else None
+
+
+def owner_of(tx: Transaction, number: str) -> int | None:
+    """The row id of the tenant that is committed to this number, spare stock included."""
+    row = tx.one(
+        "SELECT tenant_id FROM intents WHERE number = :number AND status IN ('chosen', 'sent', 'unknown', 'owned')",
+        number=number,
+    )
+    return row["tenant_id"] if row else None
 
 
 def other_owner(tx: Transaction, number: str, tenant_id: int) -> int | None:

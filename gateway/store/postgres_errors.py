@@ -6,6 +6,7 @@ The server's own texts may hold values of ours, so none of them is passed on; na
 from __future__ import annotations
 
 import logging
+import re
 
 import psycopg
 
@@ -26,6 +27,16 @@ CANNOT_STORE = {
     "57014": "it took too long",
 }
 NOT_REACHED = "The database cannot be reached."
+# 28P01 and 28000 of the server, and what libpq and PgBouncer say in their place. While connecting, libpq tells the
+# words only and no code (libpq 18); a server that speaks another language is one that cannot be reached.
+REFUSES_LOGIN = re.compile(
+    r"authentication failed|role .* does not exist|is not permitted to log in|no pg_hba\.conf entry|"
+    r"pg_hba\.conf rejects|no password supplied|no such user"
+)
+LOGIN_REFUSED = (
+    "The PostgreSQL server refuses the user or the password of DATABASE_URL (or lets nobody in from here, or not "
+    "without TLS: pg_hba.conf). Put either right; nothing is stored meanwhile."
+)
 
 
 def translated(error: psycopg.Error) -> Exception:
@@ -64,6 +75,11 @@ def of_commit(error: psycopg.Error, is_connected: bool) -> Exception:
 
 
 def unreachable(error: Exception) -> StorageUnavailable:
-    """For a connection that cannot be made. What the library says goes into the log: it names host and user."""
-    log.warning("storage.unreachable", extra={"fields": {"reason": " ".join(str(error).split())}})
-    return StorageUnavailable(NOT_REACHED)
+    """For a connection that cannot be made. What the library says goes into the log: it names host and user.
+
+    A refused login is waited for like a server that is down: a pooler refuses everybody while it cannot ask its
+    server, and while a password is being changed the server may have the new one first.
+    """
+    says = " ".join(str(error).split())
+    log.warning("storage.unreachable", extra={"fields": {"reason": says}})
+    return StorageUnavailable(LOGIN_REFUSED if REFUSES_LOGIN.search(says) else NOT_REACHED)

@@ -79,10 +79,12 @@ class Told:
     """What came of one run.
 
     happened: whether there was such a place at all.   was_kept_out: whether the second gateway met a lock.
+    has_acted: whether it did all that it had to do, committed, while the first one stood still.
     """
 
     happened: bool
     was_kept_out: bool
+    has_acted: bool
     violations: list[Violation]
 
 
@@ -118,13 +120,14 @@ class Telling:
         sandbox.settle(REST_SECONDS)
         sandbox.interrupt(None, self._meanwhile)
         if not self._happened:
-            return Told(False, False, [])
+            return Told(False, False, False, [])
         for event in events[self._scenario.first + 1 :]:
             # What the second one was told comes as a repeat.
             self._send(event)
         if self._scenario.ends is not None and self._has_acted:
             self._customer.ends = self._scenario.ends
-        return Told(True, self._was_kept_out, [*self._rest(), *judge(self._scene(), before)])
+        violations = [*self._rest(), *judge(self._scene(), before)]
+        return Told(True, self._was_kept_out, self._has_acted, violations)
 
     def _send(self, event: dict[str, Any]) -> None:
         self._sandbox.send(sign_again(event, self._sandbox.clock.now_ms()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.domain.decide import Verdict, decide
 from gateway.domain.model import Held, Hold, Holding, State, StatusNews, Step, Subscription, Wanted
 
@@ -12,13 +14,15 @@ def said(status: str) -> Subscription:
     return Subscription("stripe", "sub_1", True, "name", statuses=(StatusNews(0, status, 0),))
 
 
-def verdict(state: State, *records: Subscription, held: Held = Held.NO, done: bool = False, **more: Hold) -> Verdict:
+def verdict(state: State, *records: Subscription, held: Held = Held.NO, done: bool = False,
+            was_released: bool = False, **more: Hold) -> Verdict:  # fmt: skip
     return decide(
         state,
         records,
         hold=more.get("hold"),
         holdings={Step.BUY_NUMBER: Holding(Step.BUY_NUMBER, held)},
         is_complete=lambda wanted: done,
+        was_released=lambda: was_released,
         now_ms=DAY,
         grace_ms=7 * DAY,
         release_after_ms=30 * DAY,
@@ -66,3 +70,10 @@ def test_a_hold_that_releases_is_done_when_nothing_is_left() -> None:
 
     assert (found.decision.wanted, found.state) == (Wanted.RELEASED, State.RELEASED)
     assert found.why
+
+
+@pytest.mark.parametrize(("was_released", "state"), [(False, State.NEW), (True, State.RELEASED)])
+def test_without_the_hold_a_tenant_that_never_paid_is_as_before(was_released: bool, state: State) -> None:
+    found = verdict(State.SUSPENDED, said("incomplete"), done=True, was_released=was_released)
+
+    assert (found.decision.wanted, found.state) == (Wanted.NOTHING, state)

@@ -13,12 +13,12 @@ from gateway.domain.model import State, Wanted
 TABLE = """
 new          | provisioning/active       | suspending/suspended | releasing/released | new/new
 provisioning | provisioning/active       | suspending/suspended | releasing/released | provisioning/new
-active       | resuming/active           | suspending/suspended | releasing/released | active/active
-suspending   | resuming/active           | suspending/suspended | releasing/released | suspending/suspending
-suspended    | resuming/active           | suspending/suspended | releasing/released | suspended/suspended
-resuming     | resuming/active           | suspending/suspended | releasing/released | resuming/resuming
-releasing    | resuming/active           | suspending/suspended | releasing/released | releasing/releasing
-released     | provisioning/provisioning | released/released    | releasing/released | released/released
+active       | resuming/active           | suspending/suspended | releasing/released | active/new
+suspending   | resuming/active           | suspending/suspended | releasing/released | suspending/new
+suspended    | resuming/active           | suspending/suspended | releasing/released | suspended/new
+resuming     | resuming/active           | suspending/suspended | releasing/released | resuming/new
+releasing    | resuming/active           | suspending/suspended | releasing/released | releasing/new
+released     | provisioning/provisioning | released/released    | releasing/released | released/new
 """
 COLUMNS = (Wanted.ACTIVE, Wanted.SUSPENDED, Wanted.RELEASED, Wanted.NOTHING)
 
@@ -83,3 +83,12 @@ def test_a_resting_state_is_only_reached_when_nothing_is_left_to_do(
     after = moves.next_state(state, wanted, is_complete)
 
     assert is_complete or after is state or after not in resting
+
+
+@pytest.mark.parametrize(("state", "wanted", "is_complete"), EVERY_PAIR)
+def test_who_gave_a_number_back_is_never_new_again(state: State, wanted: Wanted, is_complete: bool) -> None:
+    before = moves.next_state(state, wanted, is_complete)
+
+    after = moves.next_state(state, wanted, is_complete, was_released=True)
+
+    assert after is (State.RELEASED if before is State.NEW else before)

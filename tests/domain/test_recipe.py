@@ -76,6 +76,11 @@ def test_nothing_is_done_while_nothing_is_wanted() -> None:
     assert next_work(Wanted.NOTHING, holding(YES, YES, YES), TARGET, NOW_MS) is None
 
 
+@pytest.mark.parametrize("held", list(itertools.product((NO, YES), repeat=3)), ids=lambda held: "-".join(held))
+def test_for_nothing_only_holding_nothing_is_complete(held: tuple[Held, ...]) -> None:
+    assert is_complete(Wanted.NOTHING, holding(*held), TARGET) is (YES not in held)
+
+
 def test_another_target_is_set_anew_and_is_not_complete_until_then() -> None:
     held = holding(YES, YES, YES, target="assistant:old|server:")
 

@@ -155,6 +155,34 @@ def test_options_of_a_subscription_first_known_by_its_customer_count_once_it_is_
     assert desk.options("acme") == {"area_code": "415"}
 
 
+def test_options_of_a_subscription_count_once_it_is_named_however_much_was_told_since(desk: Desk) -> None:
+    """Of its own earlier events all are applied again, and of nobody else's."""
+    desk.say(tenant_key="acme", customer_id="cus_1", status="active")
+    desk.say(subscription_id="sub_2", customer_id="cus_1", status="active", options={"area_code": "415"})
+    others = [desk.news(subscription_id="sub_3", customer_id="cus_1", payment=Payment.PAID) for _ in range(520)]
+    desk.receive(*map(event_of, others))
+    desk.apply(limit=1_000)
+
+    desk.say(subscription_id="sub_2", tenant_key="acme", payment=Payment.PAID)
+
+    assert desk.options("acme") == {"area_code": "415"}
+
+
+def test_only_the_events_of_the_subscription_that_is_named_are_applied_again(desk: Desk) -> None:
+    desk.say(tenant_key="acme", customer_id="cus_1", status="active")
+    desk.say(subscription_id="sub_2", customer_id="cus_1", status="active")
+    desk.say(subscription_id="sub_3", customer_id="cus_1", status="active")
+
+    desk.say(subscription_id="sub_2", tenant_key="beta", payment=Payment.PAID)
+
+    told = [line["detail"]["event_id"] for line in desk.journal("acme") if line["kind"] == "event"]
+    assert told == ["evt_1", "evt_2", "evt_3"]
+    assert [line["detail"]["event_id"] for line in desk.journal("beta") if line["kind"] == "event"] == [
+        "evt_4",
+        "evt_2",
+    ]
+
+
 def test_what_a_customer_says_of_options_is_believed_of_its_tenant(desk: Desk) -> None:
     desk.say(tenant_key="acme", customer_id="cus_1", status="active")
 

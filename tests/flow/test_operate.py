@@ -215,6 +215,39 @@ def test_a_release_by_hand_needs_no_waiting_time(sandbox: Sandbox) -> None:
     assert sandbox.numbers() == []
 
 
+@pytest.mark.parametrize("hold", Hold)
+def test_a_tenant_that_never_paid_is_new_again_once_the_hold_is_lifted(sandbox: Sandbox, hold: Hold) -> None:
+    sandbox.deliver("subscription.created", set={"status": "incomplete"})
+    sandbox.settle(60)
+    act(sandbox, operate.hold, "acme", hold)
+    sandbox.settle(60)
+    held = sandbox.export()["state"]
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.settle(60)
+
+    assert held == {Hold.SUSPEND: "suspended", Hold.RELEASE: "released"}[hold]
+    assert (sandbox.export()["state"], sandbox.tenant().wanted) == ("new", "nothing")
+    sandbox.deliver("subscription.updated", set={"status": "active"})
+    sandbox.settle(600)
+    assert active(sandbox)["friendly_names"] == [keys.tag("dev", "acme", 1)]
+
+
+def test_a_number_given_back_by_hand_stays_given_back_once_the_hold_is_lifted(sandbox: Sandbox) -> None:
+    """Not paid any more, so nothing is wanted: but it is released and not new."""
+    sandbox.deliver("checkout.completed")
+    sandbox.settle(60)
+    act(sandbox, operate.hold, "acme", Hold.RELEASE)
+    sandbox.wait(days=1)
+    sandbox.deliver("subscription.updated", set={"status": "incomplete"})
+    sandbox.settle(60)
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.settle(60)
+
+    assert (sandbox.export()["state"], sandbox.tenant().wanted) == ("released", "nothing")
+
+
 # --- retry -----------------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +399,8 @@ def test_an_adopted_number_is_tagged_wired_and_never_bought(sandbox: Sandbox) ->
     (entry,) = (row for row in sandbox.query(lambda tx: ledger.of_tenant(tx, sandbox.tenant().id))
                 if row["thing"] == "number")  # fmt: skip
     assert (entry["change"], entry["how"], entry["ref"]) == ("gained", "adopted", sid)
-    assert lines(sandbox) == [("adopt", {"reason": "they called us", "number": number, "sid": sid}, "ann")]
+    said = {"reason": "they called us", "number": number, "sid": sid}
+    assert lines(sandbox) == [("adopting", {**said, "name": "front desk"}, "ann"), ("adopt", said, "ann")]
 
 
 def test_a_tenant_that_waits_for_a_number_can_be_given_one(sandbox: Sandbox) -> None:
@@ -572,3 +606,145 @@ def test_an_adoption_that_lost_its_lease_takes_nothing_over(sandbox: Sandbox) ->
     held = sandbox.query(lambda tx: ledger.of_tenant(tx, sandbox.tenant().id))
     assert held == []
     assert sandbox.tenant().lease_owner == "worker-2"
+
+
+# --- adopt, cut off between its commit and the new name --------------------------------------------------------------
+
+
+def cut_off(sandbox: Sandbox) -> tuple[str, str]:
+    """A paying tenant is to get this number, and the command died before it gave it our tag: SID and number."""
+    sandbox.deliver("checkout.completed", metadata={"choose": "yes"})
+    sandbox.settle(60)
+    blocked_as(sandbox, "awaiting_choice")
+    sid, number = place(sandbox)
+    sandbox.crash_at("twilio.update", before=True)
+    with pytest.raises(Crash):
+        adopt(sandbox, sid)
+    sandbox.world.crash_plan = None
+    sandbox.restart()
+    return sid, number
+
+
+def test_an_adoption_that_was_cut_off_is_finished_by_the_tenants_own_step(sandbox: Sandbox) -> None:
+    sid, number = cut_off(sandbox)
+
+    sandbox.wait(seconds=600)
+
+    line = active(sandbox)
+    assert (line["twilio_sid"], line["phone_number"]) == (sid, number)
+    assert sandbox.calls("twilio.buy") == sandbox.calls("twilio.search") == 0
+    assert [name for name, _, _ in lines(sandbox)] == ["adopting"]
+    sandbox.deliver("subscription.deleted")
+    sandbox.wait(days=40)
+    assert active(sandbox) == line, "an adopted tenant outlives its subscription, whoever finished it"
+
+
+@pytest.mark.parametrize("kind", ["lost_before", "lost_after", "error_after", "rate_limit"])
+def test_its_step_looks_before_it_gives_a_name_again(sandbox: Sandbox, kind: str) -> None:
+    sid, _ = cut_off(sandbox)
+    sandbox.fault("twilio.update", kind, times=1)
+
+    sandbox.wait(seconds=600)
+
+    assert active(sandbox)["twilio_sid"] == sid
+    assert sandbox.calls("twilio.update") == (2 if kind in ("lost_before", "rate_limit") else 1)
+
+
+class Meanwhile:
+    """What may have happened before the tenant's step comes to it."""
+
+    @staticmethod
+    def its_name_was_changed(sandbox: Sandbox, sid: str) -> None:
+        sandbox.rename_number(sid, "reception")
+
+    @staticmethod
+    def it_was_given_to_somebody_elses_gateway(sandbox: Sandbox, sid: str) -> None:
+        sandbox.rename_number(sid, "rf:prod:0123456789abcdef:1")
+
+    @staticmethod
+    def it_was_given_back(sandbox: Sandbox, sid: str) -> None:
+        sandbox.delete_number(sid)
+
+    @staticmethod
+    def something_else_was_said_of_the_tenant(sandbox: Sandbox, sid: str) -> None:
+        sandbox.operate("set", {"area_code": "415"})
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        Meanwhile.its_name_was_changed,
+        Meanwhile.it_was_given_to_somebody_elses_gateway,
+        Meanwhile.it_was_given_back,
+        Meanwhile.something_else_was_said_of_the_tenant,
+    ],
+)
+def test_what_is_not_as_the_operator_saw_it_is_not_renamed_and_the_operator_is_asked_again(
+    sandbox: Sandbox, happens: Callable[[Sandbox, str], None]
+) -> None:
+    sid, _ = cut_off(sandbox)
+    happens(sandbox, sid)
+    before = names_at_twilio(sandbox)
+
+    sandbox.wait(seconds=600)
+
+    blocked_as(sandbox, "number_taken")
+    block = sandbox.tenant().block
+    assert block is not None
+    assert f"python -m gateway tenants adopt acme {sid}" in block.message
+    assert names_at_twilio(sandbox) == before
+    assert sandbox.purchases() == []
+
+
+def test_asked_again_the_operator_gets_what_was_meant(sandbox: Sandbox) -> None:
+    sid, _ = cut_off(sandbox)
+    sandbox.rename_number(sid, "reception")
+    sandbox.wait(seconds=600)
+
+    adopt(sandbox, sid)
+    sandbox.settle(600)
+
+    assert active(sandbox)["twilio_sid"] == sid
+
+
+def test_an_order_that_was_put_down_is_not_taken_up_by_a_retry(sandbox: Sandbox) -> None:
+    sid, _ = cut_off(sandbox)
+    sandbox.rename_number(sid, "reception")
+    sandbox.wait(seconds=600)
+    sandbox.rename_number(sid, "front desk")
+
+    sandbox.operate("set", {"choose": "no"})
+    sandbox.settle(600)
+
+    assert active(sandbox)["twilio_sid"] != sid
+    assert "front desk" in names_at_twilio(sandbox)
+
+
+def test_an_order_ends_with_the_wish_for_a_number(installed: Callable[..., Sandbox]) -> None:
+    """What is chosen afterwards is met again by later steps, which must not take it for what was ordered."""
+    sandbox = installed(MAX_PURCHASES_PER_HOUR="0")
+    cut_off(sandbox)
+    act(sandbox, operate.hold, "acme", Hold.SUSPEND)
+    sandbox.wait(seconds=120)
+
+    act(sandbox, operate.hold, "acme", None)
+    sandbox.operate("set", {"choose": "no"})
+    sandbox.wait(days=1)
+
+    blocked_as(sandbox, "spend_cap")
+    assert names_at_twilio(sandbox) == ["front desk"]
+
+
+def test_a_name_that_twilio_refuses_leaves_no_order_behind(sandbox: Sandbox) -> None:
+    sandbox.deliver("checkout.completed", metadata={"choose": "yes"})
+    sandbox.settle(60)
+    sid, _ = place(sandbox)
+    sandbox.fault("twilio.update", "error_before", times=1, status=400)
+
+    with pytest.raises(ProviderError):
+        adopt(sandbox, sid)
+    sandbox.wait(seconds=600)
+
+    blocked_as(sandbox, "awaiting_choice")
+    assert names_at_twilio(sandbox) == ["front desk"]
+    assert sandbox.calls("twilio.update") == 1

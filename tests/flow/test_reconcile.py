@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import keys
-from gateway.domain.model import Step
+from gateway.domain.model import Hold, Step
 from gateway.errors import ProviderError
 from gateway.flow.reconcile import Report, reconcile
 from gateway.steps.context import Stopping
@@ -210,6 +210,67 @@ def test_a_suspended_tenants_sentence_that_was_taken_off_is_put_back(sandbox: Sa
 
     assert codes(report) == ["entry_different"]
     assert len(sandbox.entries()[0]["hooks"]) == 1
+
+
+def test_a_number_whose_voice_url_was_cleared_is_imported_anew(sandbox: Sandbox) -> None:
+    line = signed_up(sandbox)
+    sandbox.set_voice_url("")
+
+    report = sandbox.reconcile()
+    during = sandbox.export()["state"]
+    sandbox.settle(3600)
+
+    assert (codes(report), report.mended, during) == (["number_not_wired"], 1, "active")
+    assert reconciled(sandbox) == ["number_not_wired"]
+    assert "vapi.ai" in sandbox.numbers()[0]["voice_url"]
+    after = sandbox.export()
+    assert (after["state"], after["phone_number"]) == ("active", line["phone_number"])
+    assert [entry["id"] for entry in sandbox.entries()] == [after["vapi_id"]]
+    sandbox.wait(seconds=YOUNG_SECONDS)
+    assert sandbox.reconcile().drifts == ()
+
+
+def test_a_number_that_somebody_pointed_elsewhere_is_left_to_them_and_said_once(sandbox: Sandbox) -> None:
+    line = signed_up(sandbox)
+    sandbox.set_voice_url("https://elsewhere.example.com/voice")
+
+    reports = []
+    for _ in range(4):
+        reports.append(codes(sandbox.reconcile()))
+        sandbox.wait(seconds=YOUNG_SECONDS)
+
+    assert reports == [["number_not_wired"], [], [], []]
+    assert (sandbox.export()["state"], sandbox.export()["blocked"]) == ("resuming", "provider_refused")
+    assert sandbox.numbers()[0]["voice_url"] == "https://elsewhere.example.com/voice"
+    assert sandbox.calls("vapi.import") == 1
+    assert [entry["id"] for entry in sandbox.entries()] == [line["vapi_id"]]
+
+
+def test_of_a_suspended_tenant_nothing_is_made_anew(sandbox: Sandbox) -> None:
+    signed_up(sandbox)
+    sandbox.deliver("subscription.deleted")
+    sandbox.settle(60)
+    sandbox.wait(seconds=YOUNG_SECONDS)
+    sandbox.set_voice_url("")
+
+    report = sandbox.reconcile()
+
+    assert (codes(report), sandbox.export()["state"]) == ([], "suspended")
+
+
+def test_a_tenant_that_comes_back_has_its_calls_put_right(sandbox: Sandbox) -> None:
+    signed_up(sandbox)
+    sandbox.operate("hold", Hold.SUSPEND)
+    sandbox.settle(60)
+    sandbox.set_voice_url("")
+    sandbox.operate("hold", None)
+    sandbox.wait(seconds=YOUNG_SECONDS)
+
+    sandbox.reconcile()
+    sandbox.settle(3600)
+
+    assert sandbox.export()["state"] == "active"
+    assert "vapi.ai" in sandbox.numbers()[0]["voice_url"]
 
 
 def test_a_doubled_entry_under_our_tag_is_removed_and_the_one_in_use_kept(sandbox: Sandbox) -> None:

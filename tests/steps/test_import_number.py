@@ -7,15 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import requests
 
 from gateway.domain.model import Hold, Step
 from gateway.ports import Deadline, Entry
-from gateway.simulator.adapter import WorldAdapter
 from gateway.steps.import_number import MOST_TRIES
 from gateway.store import attempts, ledger
 from tests.steps.ports import change
-from tests.stories.sandbox import WORLD_URL, Sandbox
+from tests.stories.sandbox import Sandbox
 
 Install = Callable[..., Sandbox]
 HOUR = 3600
@@ -41,18 +39,6 @@ def one_entry(sandbox: Sandbox) -> None:
         (line["vapi_id"], line["assistant_id"])
     ]
     assert len(sandbox.purchases()) == 1
-
-
-def set_voice_url(sandbox: Sandbox, url: str) -> None:
-    """As somebody would at Twilio's console."""
-    twilio = sandbox.settings.twilio
-    session = requests.Session()
-    session.mount("http://", WorldAdapter(sandbox.world))
-    path = f"/2010-04-01/Accounts/{twilio.account_sid}/IncomingPhoneNumbers/{sandbox.export()['twilio_sid']}.json"
-    answer = session.post(
-        f"{WORLD_URL}{path}", data={"VoiceUrl": url}, auth=(twilio.account_sid, str(twilio.auth_token))
-    )
-    assert answer.status_code == 200, answer.text
 
 
 def place_entry(sandbox: Sandbox, name: str, **fields: Any) -> str:
@@ -137,7 +123,7 @@ def test_a_voice_url_that_stays_unset_asks_for_a_person_after_a_few_imports(sand
     sandbox.wait(days=1)
     assert 1 < sandbox.calls("vapi.import") == imports < 8
 
-    set_voice_url(sandbox, VAPI_VOICE_URL)
+    sandbox.set_voice_url(VAPI_VOICE_URL)
     sandbox.operate("retry")
     sandbox.settle(60)
 
@@ -149,13 +135,13 @@ def test_a_voice_url_that_somebody_set_by_hand_is_left_to_them(sandbox: Sandbox)
     sandbox.deliver("checkout.completed")
     sandbox.settle(60)
     before = sandbox.entries()
-    set_voice_url(sandbox, "https://elsewhere.example.com/voice")
+    sandbox.set_voice_url("https://elsewhere.example.com/voice")
     sandbox.operate("redo")
     sandbox.wait(days=1)
     assert state(sandbox)[1] == "provider_refused"
     assert sandbox.entries() == before
 
-    set_voice_url(sandbox, VAPI_VOICE_URL)
+    sandbox.set_voice_url(VAPI_VOICE_URL)
     sandbox.operate("retry")
     sandbox.settle(60)
 
@@ -209,7 +195,7 @@ def test_an_entry_that_a_person_made_for_our_number_is_taken_over(sandbox: Sandb
 
 def set_voice_url_of_the_only_number(sandbox: Sandbox) -> None:
     assert sandbox.export()["twilio_sid"] is not None
-    set_voice_url(sandbox, VAPI_VOICE_URL)
+    sandbox.set_voice_url(VAPI_VOICE_URL)
 
 
 def test_of_two_entries_that_are_not_ours_none_is_ever_removed(sandbox: Sandbox) -> None:

@@ -328,6 +328,19 @@ def test_a_replayed_row_is_new_again_unless_its_body_has_expired(database: Datab
         assert not inbox.replay(tx, 12345)
 
 
+def test_what_was_applied_of_one_subscription_of_one_tenant_is_replayed_and_nothing_else(database: Database) -> None:
+    put(database, incoming(*(event(f"evt_{number}") for number in range(6)), event("evt_6", source="standard")))
+    with database.transaction() as tx:
+        rows = inbox.take_new(tx, 10)
+        whose = [(1, "sub_1"), (1, "sub_1"), (2, "sub_1"), (1, "sub_2"), (1, "sub_1"), (1, None), (1, "sub_1")]
+        for row, (tenant_id, subscription_id) in zip(rows, whose, strict=True):
+            status = "ignored" if row.event_id == "evt_4" else "applied"
+            inbox.mark(tx, row.id, status, tenant_id=tenant_id, subscription_id=subscription_id)
+
+        assert inbox.replay_applied(tx, "stripe", "sub_1", 1) == 2
+        assert [row.event_id for row in inbox.take_new(tx, 10)] == ["evt_0", "evt_1"]
+
+
 def test_bodies_expire_only_when_applied_or_ignored_and_their_ids_stay(database: Database) -> None:
     statuses = ["applied", "ignored", "waiting", "new", "link_conflict", "applied"]
     put(database, *(incoming(event(f"evt_{n}"), at_ms=n) for n in range(6)))
@@ -386,9 +399,10 @@ def test_trying_out_whether_an_event_can_be_stored_leaves_nothing_behind(databas
         "SELECT id FROM inbox WHERE try_at_ms IS NOT NULL AND try_at_ms <= 5 ORDER BY try_at_ms, id LIMIT 9",
         "SELECT id FROM inbox WHERE status = 'waiting' AND source = 'a' AND subscription_id = 'b'",
         "SELECT id FROM inbox WHERE status = 'waiting' AND source = 'a' AND customer_id = 'b'",
+        "UPDATE inbox SET tries = 0 WHERE body IS NOT NULL AND tenant_id = 1 AND source = 'a' AND status = 'applied'",
         "SELECT says_hash FROM inbox WHERE (source, event_id) IN (VALUES ('a', 'b'), ('a', 'c'))",
     ],
-    ids=["new", "due", "by subscription", "by customer", "known hashes"],
+    ids=["new", "due", "by subscription", "by customer", "of a tenant", "known hashes"],
 )
 def test_no_question_asked_often_reads_the_whole_table(database: Database, sql: str) -> None:
     with database.read() as tx:

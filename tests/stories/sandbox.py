@@ -389,6 +389,16 @@ class Sandbox:
         ms = self.clock.at_ms + 60_000
         self.gateway.steps.telephony.rename(sid, name, Deadline(ms / 1000, ms))
 
+    def set_voice_url(self, url: str, key: str = "acme") -> None:
+        """As somebody would at Twilio's console; empty: the number's calls go nowhere."""
+        twilio = self.settings.twilio
+        session = requests.Session()
+        session.mount("http://", WorldAdapter(self.world))
+        path = f"/2010-04-01/Accounts/{twilio.account_sid}/IncomingPhoneNumbers/{self.export(key)['twilio_sid']}.json"
+        login = (twilio.account_sid, str(twilio.auth_token))
+        answer = session.post(f"{WORLD_URL}{path}", data={"VoiceUrl": url}, auth=login)
+        assert answer.status_code == 200, answer.text
+
     def fault(self, operation: str, kind: str, **given: Any) -> None:
         self.world.add_fault({"operation": operation, "kind": kind, **given})
 

@@ -281,3 +281,15 @@ def test_an_entry_with_settings_of_its_own_is_not_overwritten_for_ever(sandbox: 
 
     assert sandbox.export()["blocked"] == "provider_refused"
     assert sandbox.calls("vapi.assign") < 12
+
+
+def test_a_number_whose_calls_went_nowhere_is_put_right_by_itself(sandbox: Sandbox) -> None:
+    """Somebody cleared it at Twilio's console, and nobody said anything."""
+    number = sign_up(sandbox)
+    sandbox.set_voice_url("")
+
+    sandbox.reconcile_and_settle()
+
+    assert (sandbox.export()["state"], sandbox.export()["phone_number"]) == ("active", number)
+    assert "vapi.ai" in sandbox.numbers()[0]["voice_url"]
+    assert len(sandbox.entries()) == len(sandbox.purchases()) == 1

@@ -163,6 +163,17 @@ class VapiClient:
         record = self._api.write("assign", "PATCH", path, deadline, _Entry, status=200, json=body)
         return _same(operation, record, entry_id)
 
+    def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
+        """Set the name and nothing else. Safe to repeat."""
+        operation = Operation(self.provider, "rename", writes=True)
+        path = _path(operation, entry_id)
+        body = {"provider": "twilio", "name": tag}
+        record = self._api.write("rename", "PATCH", path, deadline, _Entry, status=200, json=body)
+        entry = _same(operation, record, entry_id)
+        if entry.tag != tag:
+            raise doubt(operation, "Vapi answered about another name", 200)
+        return entry
+
     def remove(self, entry_id: str, deadline: Deadline) -> bool:
         """Delete the entry. True: deleted now; False: Vapi says that it was already gone."""
         operation = Operation(self.provider, "remove", writes=True)
