@@ -183,8 +183,9 @@ class Refused(ProviderError):
     """Nothing happened, and repeating will not help.
 
     kind: `credentials` (401, 403, account closed or suspended), `unavailable` (the number is not for sale: 21421,
-    21422), `address` (wants an address), `bundle` (wants an approved bundle), `exists` (already imported),
-    `not_found_at_telephony` (the assistants' platform does not see the number yet), `other`.
+    21422), `address` (wants an address), `address_invalid` (this is not a real address, or not as it is written),
+    `bundle` (wants an approved bundle), `exists` (already imported), `not_found_at_telephony` (the assistants'
+    platform does not see the number yet), `other`.
     """
 
     def __init__(

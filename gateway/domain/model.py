@@ -327,6 +327,7 @@ class Intent:
 
     round: 1, or 2 after an absence was proved and the same number started again.
     looks: since the last POST.   taken_at_ms: when a clean "not available" was received.
+    address_sid, bundle_sid: the papers that every purchase of this number shows.
     """
 
     id: int
@@ -344,3 +345,5 @@ class Intent:
     sid: str | None
     country: str
     number_type: str
+    address_sid: str | None = None
+    bundle_sid: str | None = None

@@ -18,7 +18,8 @@ from gateway.domain.recipe import Holdings
 from gateway.domain.retry import pause_ms
 from gateway.domain.rules import Rules
 from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryLater
-from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
+from gateway.ports import Assistants, Billing, Clock, Deadline, PaperOffice, PriceList, Regulation, Telephony
+from gateway.steps.remembered import Remembered
 from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
 from gateway.store.database import Database, Transaction, in_read
@@ -74,11 +75,13 @@ class StepParts:
 
     gate: held while a call is open; the sandbox's clock moves only when nobody holds it.
     is_stopping: no new call starts once it says yes.
+    regulations, prices: what was asked lately, by (country, number type) and by country.
     """
 
     database: Database
     commit: Commit
     telephony: Telephony
+    papers: PaperOffice
     assistants: Assistants
     billing: Billing | None
     clock: Clock
@@ -87,6 +90,8 @@ class StepParts:
     gate: Callable[[], AbstractContextManager[None]]
     is_stopping: Callable[[], bool]
     random: Random
+    regulations: Remembered[tuple[str, str], Regulation | None] = field(default_factory=Remembered)
+    prices: Remembered[str, PriceList | None] = field(default_factory=Remembered)
 
 
 @contextmanager
@@ -167,6 +172,7 @@ class Context:
         self.work = work
         self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
+        self.papers = parts.papers
         self.assistants = parts.assistants
         # Until when each provider need not be asked about again, by the monotonic clock.
         self._stands_until: dict[str, float] = {}

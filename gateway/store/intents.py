@@ -29,6 +29,8 @@ def from_row(row: Row) -> Intent:
         sid=row["sid"],
         country=row["country"],
         number_type=row["number_type"],
+        address_sid=row["address_sid"],
+        bundle_sid=row["bundle_sid"],
     )
 
 
@@ -53,12 +55,19 @@ def choose(
     country: str,
     number_type: str,
     now_ms: int,
+    address_sid: str | None = None,
+    bundle_sid: str | None = None,
 ) -> Intent:
-    """Commit to a number. Raises IntegrityError when it, or the generation, has an open intent already."""
+    """Commit to a number, and to the papers that its purchase shows.
+
+    Raises IntegrityError when it, or the generation, has an open intent already.
+    """
     row = tx.one(
         """INSERT INTO intents
-             (tenant_id, generation, number, tag, status, is_exact, chosen_at_ms, country, number_type)
-           VALUES (:tenant_id, :generation, :number, :tag, 'chosen', :is_exact, :now_ms, :country, :number_type)
+             (tenant_id, generation, number, tag, status, is_exact, chosen_at_ms, country, number_type,
+              address_sid, bundle_sid)
+           VALUES (:tenant_id, :generation, :number, :tag, 'chosen', :is_exact, :now_ms, :country, :number_type,
+              :address_sid, :bundle_sid)
            RETURNING *""",
         tenant_id=tenant.id,
         generation=tenant.generation,
@@ -68,6 +77,8 @@ def choose(
         country=country,
         number_type=number_type,
         now_ms=now_ms,
+        address_sid=address_sid,
+        bundle_sid=bundle_sid,
     )
     assert row is not None
     return from_row(row)
