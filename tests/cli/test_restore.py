@@ -231,6 +231,7 @@ def test_a_backup_of_an_older_release_is_brought_up_to_date(
         database.utils.execute("DELETE FROM _sqlite_migrations WHERE name >= '0003'")
         for table in ("holdings", "attempt_outcomes", "attempts", "intents", "ledger", "provider_slots"):
             tx.do(f"DROP TABLE IF EXISTS {table}")
+        tx.do("ALTER TABLE tenants DROP COLUMN extent")
     database.close()
 
     with stopped(acme):
