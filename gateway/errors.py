@@ -129,6 +129,10 @@ class OperatorError(GatewayError):
     """An operator's wish that cannot be carried out; the message says what can be done instead."""
 
 
+class InHand(OperatorError):
+    """Somebody works for this tenant just now: in a moment it can be done."""
+
+
 class WrongUse(OperatorError):
     """A wish that makes no sense whatever the state of things: an illegal key, an unknown option."""
 

@@ -23,6 +23,7 @@ LONG_FILES: dict[str, str] = {}
 LAYERS = (
     ("__main__",),
     ("web", "cli", "provisioner", "testing", "client"),
+    ("provisioning",),
     ("wiring",),
     ("vendors",),
     ("scheduler", "simulator"),

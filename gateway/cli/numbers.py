@@ -19,7 +19,9 @@ from gateway.flow.at_once import Ended, Worked
 from gateway.flow.stock import Buying
 
 HERE = "gateway.cli.numbers"
+SEARCH = "gateway.cli.number_search:search"
 COMMANDS = {
+    "search": (SEARCH, "Numbers for sale, with what they cost."),
     "list": (f"{HERE}:list_numbers", "Every number of the account, and whose it is."),
     "buy": (f"{HERE}:buy", "Buy one for a tenant, or as spare stock."),
     "release": (f"{HERE}:release", "Give one back for good."),

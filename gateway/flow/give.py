@@ -18,17 +18,13 @@ from gateway.domain.model import (
     Wanted,
     unknown_import,
 )
-from gateway.errors import OperatorError, WrongUse
+from gateway.errors import InHand, OperatorError, WrongUse
 from gateway.flow.operate import Operator, check_undecided, note, start_anew_if_released
 from gateway.flow.reconsider import reconsider, unblock
 from gateway.steps.context import StepParts
 from gateway.steps.spare_number import hand_over
 from gateway.store import attempts, holdings, intents, leases, ledger, subscriptions, tenants
 from gateway.store.database import Transaction
-
-
-class InHand(OperatorError):
-    """Somebody works for one of the two just now: in a moment it can be done."""
 
 
 def give(

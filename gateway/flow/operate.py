@@ -23,7 +23,7 @@ from gateway.domain.model import (
     unknown_import,
 )
 from gateway.domain.rules import Rules
-from gateway.errors import OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
+from gateway.errors import InHand, OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
 from gateway.ports import OwnedNumber
 from gateway.steps import take_over_number
@@ -218,7 +218,7 @@ def commit_to_adopting(
     start_anew_if_released(tx, tenant, now_ms)
     leased = leases.claim_one(tx, tenant.id, now_ms, parts.rules.lease_ms, f"adopt by {operator.name}")
     if leased is None:
-        raise OperatorError(f"{tenant_key} is being worked for just now. Try again in a moment.")
+        raise InHand(f"{tenant_key} is being worked for just now. Try again in a moment.")
     check_undecided(tx, leased)
     tag = keys.tag(parts.rules.env, leased.tenant_key, leased.generation)
     if keys.is_tag(there.tag) and there.tag != tag:

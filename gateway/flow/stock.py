@@ -14,10 +14,10 @@ from typing import TypeVar
 from gateway.domain import keys, options
 from gateway.domain.model import Block, Blocked, Extent, Hold, State, Step, Tenant
 from gateway.domain.rules import Rules
-from gateway.errors import OperatorError, OptionsInvalid, WrongUse
+from gateway.errors import InHand, OperatorError, OptionsInvalid, WrongUse
 from gateway.flow import numbering, operate
 from gateway.flow.at_once import Ended, Patience, Standing, Worked, standing_of, work_at_once
-from gateway.flow.give import InHand, give
+from gateway.flow.give import give
 from gateway.flow.operate import Operator
 from gateway.flow.reconsider import NEEDS_PAPERS, options_changed, reconsider, unblock
 from gateway.ports import NumberWish
@@ -119,7 +119,9 @@ def buy_spare(parts: StepParts, number: str, words: Words, operator: Operator, p
     words: further options, such as `address_sid`. What cannot be had is given up at once: nothing waits for it.
     Raises WrongUse, OperatorError.
     """
-    exact = checked({"phone_number": number}, parts.rules)["phone_number"]
+    exact = checked({"phone_number": number}, parts.rules).get("phone_number")
+    if exact is None:
+        raise WrongUse(f"No number was said. {NOTHING}")
     said = checked({**numbering.kind_of(exact), **words, "phone_number": exact}, parts.rules)
     key = keys.spare_key(exact)
 
