@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
 
-from gateway.domain.rules import Papers, Rules
+from gateway.domain.rules import Ceiling, Papers, Rules
 from gateway.errors import StorageUnavailable
 from gateway.flow.apply import ApplyParts
 from gateway.flow.health import Health
@@ -143,6 +144,10 @@ def rules_from(settings: Settings) -> Rules:
         papers={
             kind: Papers(shown.address_sid, shown.bundle_sid) for kind, shown in settings.twilio.compliance.items()
         },
+        price_ceilings={
+            kind: Ceiling(Decimal(amount), currency) for kind, (amount, currency) in signup.price_ceilings.items()
+        },
+        number_fallback=signup.number_fallback,
     )
 
 

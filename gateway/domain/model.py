@@ -274,7 +274,11 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a signup said about its number, checked. Every field None or empty means: the default."""
+    """What a signup said about its number, checked. Every field None or empty means: the default.
+
+    address: lines of the customer's own address, as far as they were given.   address_country: where that is; None:
+    in the country of the number.   address_sid, bundle_sid: papers that are at the provider already.
+    """
 
     country: str | None = None
     number_type: str | None = None
@@ -285,6 +289,11 @@ class Options:
     choose: bool = False
     assistant_id: str | None = None
     address: Mapping[str, str] = field(default_factory=dict)
+    number_region: str | None = None
+    near_number: str | None = None
+    address_country: str | None = None
+    address_sid: str | None = None
+    bundle_sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

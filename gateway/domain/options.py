@@ -20,7 +20,9 @@ LEVELS = ("operator", "session", "subscription", "customer")  # Whose word count
 ADDRESS_NAMES = ("company_name", "street", "city", "region", "postal_code")
 NAMES = (
     *("country", "area_code", "contains", "locality", "number_type", "phone_number", "choose", "assistant_id"),
+    *("number_region", "near_number"),
     *ADDRESS_NAMES,
+    *("address_country", "address_sid", "bundle_sid"),
 )
 MAX_CHARACTERS = 500  # Stripe's own limit of a metadata value (Stripe docs, "Metadata", 2026).
 MAX_FREE_TEXT = 100
@@ -34,6 +36,7 @@ WELL_KNOWN = {
     "CA": ("CAN", "CANADA"),
     "GB": ("UK", "U.K.", "GBR", "UNITED KINGDOM", "GREAT BRITAIN", "ENGLAND"),
     "AU": ("AUS", "AUSTRALIA"),
+    "ZA": ("ZAF", "SOUTH AFRICA"),
     "DE": ("GERMANY",),
     "FR": ("FRANCE",),
     "IE": ("IRELAND",),
@@ -122,6 +125,11 @@ def parse(merged: Mapping[str, str], defaults: Defaults) -> Options:
         choose=read("choose", as_choice) or False,
         assistant_id=read("assistant_id", as_assistant_id) or defaults.default_assistant_id,
         address=MappingProxyType(address),
+        number_region=read("number_region", as_free_text),
+        near_number=read("near_number", as_phone_number),
+        address_country=read("address_country", as_country),
+        address_sid=read("address_sid", as_sid("AD")),
+        bundle_sid=read("bundle_sid", as_sid("BU")),
     )
 
 
@@ -188,6 +196,17 @@ def as_assistant_id(name: str, text: str) -> str:
     if not ASSISTANT_ID.fullmatch(text):
         raise wrong(name, text, "at most 64 letters, digits, - or _")
     return text
+
+
+def as_sid(prefix: str) -> Callable[[str, str], str]:
+    """Reads the SID of something at Twilio."""
+
+    def read(name: str, text: str) -> str:
+        if not re.fullmatch(prefix + r"[0-9a-fA-F]{32}", text):
+            raise wrong(name, text, f"{prefix} and 32 hexadecimal digits")
+        return text
+
+    return read
 
 
 def as_free_text(name: str, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from gateway.domain import keys
 from gateway.domain.model import Answering, Options, Wanted
@@ -21,6 +22,17 @@ class Papers:
 
 
 NO_PAPERS = Papers()
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a number of one kind may cost a month."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,9 @@ class Rules:
     max_release_share: float = 0.05
 
     papers: Mapping[tuple[str, str], Papers] = field(default_factory=dict)
+    # By number type; where to look when nothing fits as asked.
+    price_ceilings: Mapping[str, Ceiling] = field(default_factory=dict)
+    number_fallback: tuple[str, ...] = ()
 
     # Numbers refused this recently are passed over, and watched: they may have been bought all the same.
     watch_ms: int = 7 * DAY_MS
@@ -53,6 +68,10 @@ class Rules:
     most_candidates: int = 3
     fewest_for_release_share: int = 5
     recheck_ms: int = 60_000
+    # What is missing is mostly given by an option, which wakes the tenant by itself.
+    papers_recheck_ms: int = 600_000
+    # The provider would only say the same again.
+    papers_refused_ms: int = HOUR_MS
     probe_ms: int = 60_000
 
     @property

@@ -1,14 +1,13 @@
 """Addresses on file, for whoever asks by hand: a command, the API, a script. What a signup's number needs is shown
-by its own step (`steps/papers.py`); both write the same rows, so that an address is registered once.
+by its own step (`steps/register_address.py`); both write the same rows, so that an address is registered once.
 """
 
 from __future__ import annotations
 
-from gateway.domain.papers import address_tag
 from gateway.errors import Refused, TryLater, Unclear
 from gateway.ports import PostalAddress, RegisteredAddress
 from gateway.steps.context import StepParts, in_flight
-from gateway.steps.papers import lines_of, said_by
+from gateway.steps.register_address import said_by, tag_of
 from gateway.store import addresses as store
 from gateway.store.database import Transaction
 
@@ -25,7 +24,7 @@ def register_address(parts: StepParts, address: PostalAddress) -> RegisteredAddr
     Safe to repeat, also after a crash. Raises Refused (`address_invalid`: it is not a real address, or spelt in
     another way), TryLater (nothing was registered, or somebody is at it), Unclear (it may have been: ask again).
     """
-    tag = address_tag(lines_of(address), address.country)
+    tag = tag_of(address)
     found = find(parts, tag)
     if found is not None:
         return keep(parts, tag, found)

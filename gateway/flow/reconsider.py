@@ -17,6 +17,7 @@ from gateway.domain.model import (
     Decision,
     Extent,
     Held,
+    IntentStatus,
     State,
     Step,
     Tenant,
@@ -25,6 +26,8 @@ from gateway.domain.model import (
 from gateway.domain.recipe import Holdings, holds_anything, is_complete, target_of
 from gateway.domain.rules import Rules, answering_for
 from gateway.errors import OptionsInvalid
+from gateway.steps.take_over_number import order_in
+from gateway.store import holdings as held_store
 from gateway.store import intents, journal, leases, outbox, situation, subscriptions, tenants
 from gateway.store.database import Transaction
 
@@ -128,12 +131,31 @@ def options_changed(tx: Transaction, tenant_id: int, now_ms: int) -> None:
     """An option is another one now: three new candidates, and what only waited for that goes on."""
     tenant = tenants.get(tx, tenant_id)
     intents.give_new_candidates(tx, tenant)
+    if wants_another_number(tx, tenant):
+        # Chosen before the customer named one, and not sent yet: theirs counts.
+        intents.drop_chosen(tx, tenant_id, now_ms)
     if tenant.block and tenant.block.code in NEEDS_PAPERS:
         # The number itself cannot be had as things are; with it kept, no other country would ever be searched.
         intents.drop_chosen(tx, tenant_id, now_ms)
     if tenant.block and tenant.block.code in CLEARED_BY_OPTIONS:
         unblock(tx, tenant, "an option changed", now_ms)
     tenants.change_mind(tx, tenant_id, now_ms)
+
+
+def wants_another_number(tx: Transaction, tenant: Tenant) -> bool:
+    """Whether an exact number is asked for that is not the one chosen. What an operator is taking over stays."""
+    intent = intents.open_of(tx, tenant)
+    if intent is None or intent.status is not IntentStatus.CHOSEN:
+        return False
+    if order_in(held_store.of_tenant(tx, tenant.id)[Step.BUY_NUMBER]) is not None:
+        return False
+    said = options.merge(subscriptions.options_of(tx, tenant.id)).get("phone_number", "")
+    try:
+        exact = options.as_phone_number("phone_number", said.strip()) if said.strip() else None
+    except OptionsInvalid:
+        # Whoever named it is told when it comes to choosing.
+        return True
+    return exact is not None and exact != intent.number
 
 
 def block(tx: Transaction, tenant: Tenant, new: Block, now_ms: int) -> None:

@@ -41,6 +41,12 @@ OUTCOMES = {
     "buy_number.not_proved_yet": "Whether it is gone cannot be proved yet",
     "buy_number.release_proved": "Proved that {number} is released",
     "buy_number.waits_after_restore": "Waits",
+    "buy_number.needs_address": "An address is missing",
+    "buy_number.needs_bundle": "An approved bundle is missing",
+    "buy_number.address_unclear": "Registering the address has no clear answer",
+    "buy_number.address_refused": "The address was not taken",
+    "buy_number.still_waiting": "Nothing has changed about its papers",
+    "buy_number.price_ceiling": "It would cost too much",
     "buy_number.renamed": "{number} was spare stock and bears this tenant's tag now",
     "buy_number.given": "{number} is a tenant's and no longer spare stock",
     "import_number.imported": "Imported",
@@ -50,6 +56,14 @@ OUTCOMES = {
     "assign_assistant.assigned": "Callers hear {set}",
     "assign_assistant.silenced": "Callers hear the suspended sentence",
     "assign_assistant.already_set": "Looked: callers hear what they should",
+}
+# What a note is called, in the same way.
+NOTES = {
+    "number.chosen": "Chose {number}",
+    "number.fallback": "Nothing fitted as asked: looked in {where}, {found} found",
+    "address.registered": "Registered the customer's address at Twilio: {sid}",
+    "address.found": "The customer's address is on file at Twilio: {sid}",
+    "address.gone": "The customer's address {sid} is not at Twilio any more",
 }
 
 
@@ -115,8 +129,8 @@ def text_of(kind: str, name: str, detail: Mapping[str, Any]) -> str:
         return f"Operator: {name}{listed(rest)}: {detail.get('reason', '')}"
     if kind in ("outcome", "look"):
         return outcome_text(name, detail)
-    if name == "number.chosen":
-        return f"Chose {detail.get('number')}"
+    if name in NOTES:
+        return NOTES[name].format_map(Missing({key: str(value) for key, value in detail.items()}))
     return f"{name}{listed(detail)}"
 
 
@@ -159,7 +173,8 @@ def is_open(row: Row) -> bool:
 
 
 def from_attempt(row: Row) -> Line:
-    what = f"{STEP_WORDS.get(row['step'], row['step'])}: {row['operation']} {row['number'] or ''}".rstrip()
+    operation = str(row["operation"]).replace("_", " ")
+    what = f"{STEP_WORDS.get(row['step'], row['step'])}: {operation} {row['number'] or ''}".rstrip()
     ending = "no answer is known" if row["outcome"] is None else "the answer was unclear"
     detail = {"attempt": row["id"], "deadline_ms": row["deadline_at_ms"], "outcome": row["outcome"]}
     return Line(row["began_at_ms"], "attempt", row["operation"], f"{what} was sent; {ending}", None, detail)

@@ -24,6 +24,7 @@ SIGNUP_KEYS = frozenset(
     {
         *("country", "area_code", "contains", "locality", "number_type", "phone_number", "choose", "assistant_id"),
         *("company_name", "street", "city", "region", "postal_code"),
+        *("number_region", "near_number", "address_country", "address_sid", "bundle_sid"),
     }
 )
 TENANT_KEY = "tenant_id"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.settings.choosing import read_ceilings, read_fallback
 from gateway.settings.compliance import NUMBER_TYPES, read_compliance
 from gateway.settings.database import read_database
 from gateway.settings.names import BASE_URLS, NAMES, OUR_PREFIXES, PROVIDER_SECRETS, REAL_HOSTS, SOURCE_SECRETS, WHERE
@@ -333,6 +334,8 @@ def read_signup(reader: Reader) -> SignupSettings:
         default_country=reader.matching("DEFAULT_COUNTRY", r"[A-Z]{2}", "two capital letters such as US", "US"),
         default_number_type=reader.choice("DEFAULT_NUMBER_TYPE", NUMBER_TYPES, "local"),
         suspended_message=message,
+        number_fallback=read_fallback(reader),
+        price_ceilings=read_ceilings(reader),
     )
 
 

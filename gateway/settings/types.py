@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -113,11 +113,17 @@ class VapiSettings:
 
 @dataclass(frozen=True, slots=True)
 class SignupSettings:
-    """What a signup gets that does not say."""
+    """What a signup gets that does not say.
+
+    number_fallback: where to look, in this order, when there is no number as asked: `region`, `any`.
+    price_ceilings: (text, currency) by number type: the most that a number may cost a month.
+    """
 
     default_country: str
     default_number_type: str
     suspended_message: str
+    number_fallback: tuple[str, ...] = ()
+    price_ceilings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

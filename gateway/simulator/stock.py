@@ -158,7 +158,7 @@ class Stock:
         pattern = contains(params["Contains"]) if params.get("Contains") else None
         matches = _filter(params)
         found: list[Offer] = []
-        for number, block in self._walk(blocks, turn):
+        for number, block in self._walk(blocks, turn, self._whole(params)):
             if (pattern is not None and not pattern.search(number)) or not is_free(number):
                 continue
             offer = self._offer(block, number, country)
@@ -168,8 +168,14 @@ class Stock:
                     break
         return found
 
-    def _walk(self, blocks: list[_Block], turn: int) -> Iterator[tuple[str, _Block]]:
+    def _walk(self, blocks: list[_Block], turn: int, whole: str | None) -> Iterator[tuple[str, _Block]]:
+        """Numbers in the order they are looked at. whole: only this one can match."""
         # Twilio shows a different choice each time, so clients that search at once seldom pick the same number.
+        if whole is not None:
+            block = self._place_of(whole)
+            if block in blocks and block is not None and block.has(whole):
+                yield whole, block
+            return
         digest = hashlib.md5(f"{self._seed}/{turn}".encode(), usedforsecurity=False).digest()
         start = int.from_bytes(digest[:4], "big")
         starts = [(block, start % block.size) for block in blocks]
@@ -212,6 +218,12 @@ class Stock:
             latitude, longitude = (float(part) for part in params["NearLatLong"].split(","))
             return _miles(Place(None, None, None, latitude, longitude, None), place) <= miles
         return True
+
+    def _whole(self, params: Mapping[str, str]) -> str | None:
+        """The one number that `Contains` can mean, where it is a number with its country code."""
+        digits = params.get("Contains", "").lstrip("+")
+        number = f"+{digits}"
+        return number if digits.isdigit() and self.find(number) is not None else None
 
     def _place_of(self, number: str) -> _Block | None:
         """Where a number belongs, whether or not it is for sale."""

@@ -18,12 +18,13 @@ from gateway.steps import former_names, release_number, spare_number
 from gateway.steps.after_restore import hold_back_purchase, look_whether_held_back
 from gateway.steps.choose_number import choose, options_of, require_assistant
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
+from gateway.steps.papers import how_to_give_a_bundle, how_to_give_an_address
 from gateway.steps.purchase_caps import check_purchase_caps, keep_waiting_for_cap
+from gateway.steps.refused_papers import BUY, choose_anew, waits_for_papers
 from gateway.store import attempts, intents, ledger
 from gateway.store.attempts import Attempt
 from gateway.store.database import Transaction
 
-BUY = "buy"
 BLOCKED_BY_REFUSAL = {
     "credentials": Blocked.PROVIDER_CREDENTIALS,
     "address": Blocked.NEEDS_ADDRESS,
@@ -37,6 +38,9 @@ def make(ctx: Context) -> Outcome:
     try:
         if intent is None:
             intent = choose(ctx)
+        elif intent.status is IntentStatus.CHOSEN and waits_for_papers(ctx):
+            # Nothing was bought: which number, and with which papers, is decided anew.
+            intent = choose_anew(ctx, intent)
         elif intent.status is IntentStatus.CHOSEN:
             # Held back already, it has looked: to look once more would only cost calls.
             look_whether_held_back(ctx)
@@ -101,13 +105,12 @@ def send(ctx: Context, intent: Intent) -> Outcome:
         intents.mark_sent(tx, current, now_ms)
         put_maybe(ctx, tx, current, now_ms)
 
-    papers = ctx.rules.papers_for(intent.country, intent.number_type)
     effect = ctx.effect(
         ctx.telephony.provider,
         BUY,
         intent.number,
         lambda deadline: ctx.telephony.buy(
-            intent.number, ctx.tag, deadline, address_sid=papers.address_sid, bundle_sid=papers.bundle_sid
+            intent.number, ctx.tag, deadline, address_sid=intent.address_sid, bundle_sid=intent.bundle_sid
         ),
         before,
     )
@@ -144,7 +147,7 @@ def answered(ctx: Context, intent: Intent, effect: Effect[OwnedNumber]) -> Outco
         return outcome
     others_open = ctx.read_one(lambda tx: attempts.open_for_number(tx, intent.number, BUY, besides=effect.attempt.id))
     if isinstance(error, Refused) and not others_open:
-        return replace(outcome, halt=halt_for(ctx, error))
+        return replace(outcome, halt=halt_for(ctx, intent, error))
     return replace(outcome, wait_until_ms=ctx.now_ms() + wait_after(ctx, error))
 
 
@@ -266,6 +269,8 @@ def adopt(ctx: Context, intent: Intent, there: OwnedNumber, why: str, posts: lis
                 country=intent.country,
                 number_type=intent.number_type,
                 now_ms=now_ms,
+                address_sid=intent.address_sid,
+                bundle_sid=intent.bundle_sid,
             )
         own(ctx, tx, target, there, "adopted", now_ms)
 
@@ -339,21 +344,20 @@ def several_under_our_tag(ctx: Context, intent: Intent, tagged: list[OwnedNumber
     return replace(outcome, store=lambda tx, now_ms: put_maybe(ctx, tx, intent, now_ms))
 
 
-def halt_for(ctx: Context, error: Refused) -> Halt:
+def halt_for(ctx: Context, intent: Intent, error: Refused) -> Halt:
     """The block that a refusal of Twilio means for this tenant."""
     code = BLOCKED_BY_REFUSAL.get(error.kind, Blocked.PROVIDER_REFUSED)
     key = ctx.tenant.tenant_key
     advice = {
         Blocked.PROVIDER_CREDENTIALS: "Check the Twilio credentials and the account; it goes on by itself.",
-        Blocked.NEEDS_ADDRESS: "Twilio wants an address for this kind of number. "
-        f"Choose one without: python -m gateway tenants set {key} country=US --reason …",
-        Blocked.NEEDS_BUNDLE: "Twilio wants an approved regulatory bundle for this kind of number. "
-        f"Choose one without: python -m gateway tenants set {key} country=US --reason …",
+        Blocked.NEEDS_ADDRESS: how_to_give_an_address(key, (intent.country, intent.number_type)),
+        Blocked.NEEDS_BUNDLE: how_to_give_a_bundle(key, (intent.country, intent.number_type)),
     }.get(code, f"Put it right at Twilio, then: {ctx.retry_command}")
-    recheck_at_ms = (
-        ctx.now_ms() + ctx.rules.recheck_ms * 60 if code in (Blocked.NEEDS_ADDRESS, Blocked.NEEDS_BUNDLE) else None
-    )
-    return Halt(code, f"{key} has no number yet: {error}. Nothing was bought. {advice}", recheck_at_ms)
+    is_about_papers = code in (Blocked.NEEDS_ADDRESS, Blocked.NEEDS_BUNDLE)
+    recheck_at_ms = ctx.now_ms() + ctx.rules.papers_recheck_ms if is_about_papers else None
+    shown = [sid for sid in (intent.address_sid, intent.bundle_sid) if sid and is_about_papers]
+    what = f" Shown was {' with '.join(shown)}." if shown else ""
+    return Halt(code, f"{key} has no number yet: {error}. Nothing was bought.{what} {advice}", recheck_at_ms)
 
 
 def wait_after(ctx: Context, error: Exception | None) -> int:

@@ -2,29 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.domain import options
 from gateway.domain.model import Blocked, Extent, Intent, Options, Step, Wanted
+from gateway.domain.papers import NO_ADDRESS, WITHOUT_PAPERS, satisfies
 from gateway.domain.rules import answering_for
 from gateway.errors import OptionsInvalid
-from gateway.ports import NumberWish
+from gateway.ports import AvailableNumber, NumberWish
+from gateway.steps import find_numbers, papers, prices, register_address
 from gateway.steps.context import Context, Halt, Halted, Outcome
 from gateway.store import intents, subscriptions
 from gateway.store.database import IntegrityError, Transaction
 
-SEARCH_LIMIT = 30
-
 
 def choose(ctx: Context) -> Intent:
-    """The number this tenant is committed to from now on. Raises Halted when there is none to be had."""
+    """The number this tenant is committed to from now on. Raises Halted when there is none to be had.
+
+    Papers and price are settled before: whatever is missing, no number is committed and nothing is bought.
+    """
     wish = options_of(ctx)
     if wish.choose and wish.phone_number is None:
         raise Halted(awaiting_choice(ctx))
+    kind = kind_of(ctx, wish)
+    bundle = papers.plan_bundle(ctx, wish, kind)
+    if ctx.tenant.block is not None and ctx.tenant.block.code is Blocked.NEEDS_BUNDLE:
+        # The rest was in order when it was blocked: to look at it each minute would only cost calls.
+        papers.require_bundle(ctx, kind, bundle)
     require_assistant(ctx, wish)
     if ctx.read_one(lambda tx: intents.candidates_used(tx, ctx.tenant)) >= ctx.rules.most_candidates:
         raise Halted(no_numbers(ctx, wish, "three candidates were refused"))
-    if wish.phone_number is not None:
-        return commit_to(ctx, wish, [wish.phone_number])
-    return commit_to(ctx, wish, candidates(ctx, wish))
+    prices.require_price(ctx, *kind)
+    found = exactly(ctx, wish.phone_number, kind) if wish.phone_number else candidates(ctx, wish, kind)
+    is_free_of_papers = wish.phone_number is not None and kind[0] in WITHOUT_PAPERS
+    requirements = [NO_ADDRESS] if is_free_of_papers else [each.address_requirements for each in found.numbers]
+    if not found.numbers and wish.phone_number is None:
+        raise Halted(no_numbers(ctx, wish, "Twilio has none free that fits", found.tried))
+    address = papers.plan_address(ctx, wish, kind, requirements, bundle)
+    papers.require_bundle(ctx, kind, bundle)
+    sid = address.sid if address.words is None else register_address.on_file(ctx, address.words, kind)
+    numbers = [each.number for each in found.numbers if is_fit(each, address, kind)]
+    chosen = Chosen([wish.phone_number] if wish.phone_number else numbers, kind, sid, bundle.sid, found.tried)
+    return commit_to(ctx, wish, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Numbers of which the first free one is committed to, and the papers that its purchase shows."""
+
+    numbers: list[str]
+    kind: tuple[str, str]
+    address_sid: str | None
+    bundle_sid: str | None
+    tried: tuple[find_numbers.Tried, ...] = ()
+
+
+def kind_of(ctx: Context, wish: Options) -> tuple[str, str]:
+    """(country, number type) that is wished for. Raises Halted for an exact number that cannot be of that country."""
+    country = wish.country or ctx.rules.default_country
+    if wish.phone_number and country in options.AREA_CODE_COUNTRIES and not wish.phone_number.startswith("+1"):
+        why = f"country is {country}, and the number that was asked for is not from there."
+        raise Halted(options_invalid(ctx, "country", why))
+    return country, wish.number_type or ctx.rules.default_number_type
+
+
+def is_fit(number: AvailableNumber, address: papers.AddressPlan, kind: tuple[str, str]) -> bool:
+    """Whether this number can be bought with this address."""
+    if number.address_requirements == NO_ADDRESS:
+        return True
+    return address.country is not None and satisfies(number.address_requirements, address.country, kind[0])
 
 
 def options_of(ctx: Context) -> Options:
@@ -33,12 +79,16 @@ def options_of(ctx: Context) -> Options:
     try:
         return options.parse(merged, ctx.rules)
     except OptionsInvalid as error:
-        key = ctx.tenant.tenant_key
-        message = (
-            f"{key} cannot get a number: the option {error.key} makes no sense. {error} Nothing was bought. "
-            f'Correct it: python -m gateway tenants set {key} {error.key}=… --reason "corrected"'
-        )
-        raise Halted(Outcome("options_invalid", halt=Halt(Blocked.OPTIONS_INVALID, message))) from error
+        raise Halted(options_invalid(ctx, error.key, str(error))) from error
+
+
+def options_invalid(ctx: Context, option: str, why: str) -> Outcome:
+    key = ctx.tenant.tenant_key
+    message = (
+        f"{key} cannot get a number: the option {option} makes no sense. {why} Nothing was bought. "
+        f'Correct it: python -m gateway tenants set {key} {option}=… --reason "corrected"'
+    )
+    return Outcome("options_invalid", halt=Halt(Blocked.OPTIONS_INVALID, message))
 
 
 def require_assistant(ctx: Context, wish: Options) -> None:
@@ -66,36 +116,33 @@ def needs_assistant(ctx: Context, assistant_id: str | None) -> Halt:
     return Halt(Blocked.NEEDS_ASSISTANT, message, ctx.now_ms() + ctx.rules.recheck_ms)
 
 
-def candidates(ctx: Context, wish: Options) -> list[str]:
-    """Numbers for sale that nobody of ours is committed to or was refused, in random order.
+def candidates(ctx: Context, wish: Options, kind: tuple[str, str]) -> find_numbers.Found:
+    """Numbers for sale that fit, fall-backs included.
 
-    Random, so that tenants who search at the same time do not all choose the first.
+    Where numbers are sold without papers, those that want an address are left out unless one is named.
     """
-    country = wish.country or ctx.rules.default_country
-    number_type = wish.number_type or ctx.rules.default_number_type
-    asked = NumberWish(
-        country=country,
-        number_type=number_type,
-        has_address=ctx.rules.papers_for(country, number_type).address_sid is not None,
-        area_code=wish.area_code,
-        contains=wish.contains,
-        locality=wish.locality,
-    )
-    found = ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.search(asked, SEARCH_LIMIT, deadline))
-    since_ms = ctx.now_ms() - ctx.rules.watch_ms
-
-    numbers = [each.number for each in found]
-    passed_over = ctx.read_one(lambda tx: intents.passed_over(tx, numbers, since_ms)) if numbers else set()
-    free = [number for number in numbers if number not in passed_over]
-    ctx.parts.random.shuffle(free)
-    return free
+    has_address = kind[0] not in WITHOUT_PAPERS or named_address(ctx, wish, kind) is not None
+    return find_numbers.find(ctx, find_numbers.asked_for(ctx, wish, kind, has_address=has_address))
 
 
-def commit_to(ctx: Context, wish: Options, numbers: list[str]) -> Intent:
+def named_address(ctx: Context, wish: Options, kind: tuple[str, str]) -> str | None:
+    return wish.address_sid or ctx.rules.papers_for(*kind).address_sid
+
+
+def exactly(ctx: Context, number: str, kind: tuple[str, str]) -> find_numbers.Found:
+    """What the provider says of an exact number; nothing where it does not show it, or nothing has to be shown."""
+    if kind[0] in WITHOUT_PAPERS:
+        return find_numbers.Found([])
+    asked = NumberWish(kind[0], kind[1], contains=number[1:], has_address=True)
+    found = find_numbers.search(ctx, asked, find_numbers.ASKED_ABOUT)
+    return find_numbers.Found([each for each in found if each.number == number])
+
+
+def commit_to(ctx: Context, wish: Options, chosen: Chosen) -> Intent:
     """The first number that no other tenant took in the meantime; the database decides."""
-    for number in numbers:
+    for number in chosen.numbers:
 
-        def chosen(tx: Transaction, number: str = number) -> Intent:
+        def choose_it(tx: Transaction, number: str = number) -> Intent:
             now_ms = ctx.now_ms()
             intent = intents.choose(
                 tx,
@@ -103,20 +150,23 @@ def commit_to(ctx: Context, wish: Options, numbers: list[str]) -> Intent:
                 number,
                 ctx.tag,
                 is_exact=wish.phone_number is not None,
-                country=wish.country or ctx.rules.default_country,
-                number_type=wish.number_type or ctx.rules.default_number_type,
+                country=chosen.kind[0],
+                number_type=chosen.kind[1],
                 now_ms=now_ms,
+                address_sid=chosen.address_sid,
+                bundle_sid=chosen.bundle_sid,
             )
+            find_numbers.note_tried(ctx, tx, now_ms, chosen.tried)
             ctx.note(tx, now_ms, "number.chosen", number=number, step=Step.BUY_NUMBER)
             return intent
 
         try:
-            return ctx.commit(chosen)
+            return ctx.commit(choose_it)
         except IntegrityError:
             continue
     if wish.phone_number is not None:
         raise Halted(number_taken(ctx, wish.phone_number))
-    raise Halted(no_numbers(ctx, wish, "Twilio has none free that fits"))
+    raise Halted(no_numbers(ctx, wish, "Twilio has none free that fits", chosen.tried))
 
 
 def number_taken(ctx: Context, number: str) -> Outcome:
@@ -128,7 +178,7 @@ def number_taken(ctx: Context, number: str) -> Outcome:
     return Outcome("number_taken", {"number": number}, halt=Halt(Blocked.NUMBER_TAKEN, message))
 
 
-def no_numbers(ctx: Context, wish: Options, why: str) -> Outcome:
+def no_numbers(ctx: Context, wish: Options, why: str, tried: tuple[find_numbers.Tried, ...] = ()) -> Outcome:
     key = ctx.tenant.tenant_key
     asked = ", ".join(
         f"{name} {value}"
@@ -138,14 +188,21 @@ def no_numbers(ctx: Context, wish: Options, why: str) -> Outcome:
             ("area code", wish.area_code),
             ("containing", wish.contains),
             ("locality", wish.locality),
+            ("region", wish.number_region),
+            ("near", wish.near_number),
         )
         if value
     )
+    also = f" Looked in {', then '.join(map(str, tried))} too." if tried else ""
     message = (
-        f"{key} is waiting for a number ({asked}): {why}. Nothing was bought. "
+        f"{key} is waiting for a number ({asked}): {why}.{also} Nothing was bought. "
         f'Ask for another: python -m gateway tenants set {key} area_code=406 --reason "none left"'
     )
-    return Outcome("no_numbers", halt=Halt(Blocked.NO_NUMBERS, message))
+
+    def store(tx: Transaction, now_ms: int) -> None:
+        find_numbers.note_tried(ctx, tx, now_ms, tried)
+
+    return Outcome("no_numbers", store=store, halt=Halt(Blocked.NO_NUMBERS, message))
 
 
 def awaiting_choice(ctx: Context) -> Outcome:

@@ -119,7 +119,7 @@ def not_renamed(ctx: Context, intent: Intent, effect: Effect[OwnedNumber]) -> Ou
                       wait_until_ms=ctx.now_ms() + ctx.pause_ms(ctx.tenant.tries))  # fmt: skip
     if not isinstance(error, Refused):
         return outcome
-    halt = buy_number.halt_for(ctx, error)
+    halt = buy_number.halt_for(ctx, intent, error)
     return Outcome(told, detail, store, halt=halt, error=error, duration_ms=effect.duration_ms)
 
 

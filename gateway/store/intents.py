@@ -245,6 +245,16 @@ def owner_of(tx: Transaction, number: str) -> int | None:
     return row["tenant_id"] if row else None
 
 
+def last_address_sid(tx: Transaction, tenant_id: int) -> str | None:
+    """The address that this tenant's latest number was bought with."""
+    row = tx.one(
+        """SELECT address_sid FROM intents WHERE tenant_id = :tenant_id AND address_sid IS NOT NULL
+             AND status IN ('owned', 'released') ORDER BY id DESC LIMIT 1""",
+        tenant_id=tenant_id,
+    )
+    return row["address_sid"] if row else None
+
+
 def other_owner(tx: Transaction, number: str, tenant_id: int) -> int | None:
     """The row id of another tenant that is committed to this number."""
     row = tx.one(

@@ -122,6 +122,11 @@ def test_words_that_make_sense_are_read(words: dict[str, str], expected: dict[st
 
 
 BAD = {
+    "a number near nothing": ({"near_number": "415"}, "near_number"),
+    "a region on two lines": ({"number_region": "CA\nNV"}, "number_region"),
+    "an address in no country": ({"address_country": "nowhere"}, "address_country"),
+    "another SID for an address": ({"address_sid": "BU" + "0" * 32}, "address_sid"),
+    "a SID that is too short": ({"bundle_sid": "BU0"}, "bundle_sid"),
     "a country of three letters": ({"country": "USX"}, "country"),
     "a country that becomes two letters": ({"country": "ß"}, "country"),
     "a country of digits": ({"country": "49"}, "country"),
