@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -296,7 +297,12 @@ def test_what_blocked_a_tenant_is_tried_again_with_the_words_said_now(sandbox: S
 
 
 def test_a_key_or_an_option_that_makes_no_sense_changes_nothing(sandbox: Sandbox) -> None:
-    for key, words in (("spare:+14155550123", {}), ("acme", {"area_code": "x"}), ("acme", {"colour": "red"})):
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("spare:+14155550123", {}),
+        ("acme", {"area_code": "x"}),
+        ("acme", {"colour": "red"}),
+    ]
+    for key, words in wrong:
         with pytest.raises(WrongUse):
             buy_for(sandbox, key, **words)
 
