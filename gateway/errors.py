@@ -14,6 +14,8 @@ GatewayError
 ├── OptionsInvalid            a signup's option makes no sense; names the key
 ├── LeaseLost                 another worker owns the tenant, or its record changed: stop, store nothing
 ├── OperatorError             an operator asked for something that cannot be done; says what can
+│   ├── WrongUse              it makes no sense whatever the state of things
+│   └── BusyNow               somebody works for this tenant just now; in a moment it can be done
 └── ProviderError             named by what to do next
     ├── TryLater              nothing happened; wait
     ├── Refused               nothing happened; a person must change something
@@ -131,6 +133,10 @@ class OperatorError(GatewayError):
 
 class WrongUse(OperatorError):
     """A wish that makes no sense whatever the state of things: an illegal key, an unknown option."""
+
+
+class BusyNow(OperatorError):
+    """Nothing was changed, and the same wish can be carried out in a moment."""
 
 
 class ProviderError(GatewayError):

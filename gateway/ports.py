@@ -264,6 +264,12 @@ class Telephony(Protocol):
         ...
 
 
+# Stands in an entry's `answering` where a setting of other people's decides over its calls: as the assistant, and as
+# the sentence. Never equal to anything we would set.
+OTHER_TARGET = "<squad or workflow>"
+OTHER_HOOK = "<other hook>"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A number as the assistants' platform knows it. `tag` is its name there."""
@@ -307,6 +313,10 @@ class Assistants(Protocol):
 
     def assign(self, entry_id: str, answering: Answering, deadline: Deadline) -> Entry:
         """Set what callers meet; safe to repeat. None leaves assistant or server as they are; `says` None ends it."""
+        ...
+
+    def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
+        """Set the entry's name, and nothing else. Safe to repeat."""
         ...
 
     def remove(self, entry_id: str, deadline: Deadline) -> bool:

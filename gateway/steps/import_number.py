@@ -17,6 +17,7 @@ from gateway.ports import Entry, OwnedNumber
 from gateway.steps.after_restore import hold_back
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
 from gateway.steps.release_number import AT_ASSISTANTS, REMOVE, TIDY, check_release_brake
+from gateway.steps.take_over_entry import name_it
 from gateway.store import attempts, ledger
 from gateway.store.database import Transaction
 
@@ -145,6 +146,9 @@ def settle_on(ctx: Context, entries: list[Entry]) -> Outcome:
     doubles = [entry for entry in entries if entry.id != kept.id and entry.tag == ctx.tag]
     if doubles:
         return remove_double(ctx, kept, doubles[0])
+    renamed = name_it(ctx, kept)
+    if renamed is not None:
+        return renamed
     wiring = wiring_of(ctx)
     if wiring.is_unset and ctx.tenant.tries >= MOST_TRIES and may_import_anew(ctx, kept):
         return import_anew(ctx, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,18 @@ def test_assigning_sets_all_that_it_names_whatever_was_set_before_and_is_safe_to
     assert found.answering == expected
 
 
+@pytest.mark.parametrize("answering", ANSWERINGS.values(), ids=ANSWERINGS)
+def test_another_name_changes_nothing_else_and_is_safe_to_repeat(
+    answering: Answering, assistants: Assistants, pretend: Pretend, number: str
+) -> None:
+    before = assistants.assign(assistants.import_number(number, TAG, pretend.deadline).id, answering, pretend.deadline)
+
+    for _ in range(2):
+        renamed = assistants.rename(before.id, "Reception", pretend.deadline)
+
+    assert renamed == replace(before, tag="Reception") == assistants.get(before.id, pretend.deadline)
+
+
 def test_a_removal_is_for_good_and_safe_to_repeat(assistants: Assistants, pretend: Pretend, number: str) -> None:
     entry = assistants.import_number(number, TAG, pretend.deadline)
 
@@ -176,9 +189,10 @@ OPERATIONS: dict[str, Callable[[Assistants, Pretend], Any]] = {
     "list_all": lambda assistants, pretend: assistants.list_all(pretend.deadline),
     "import_number": lambda assistants, pretend: assistants.import_number(buy(pretend), TAG, pretend.deadline),
     "assign": lambda assistants, pretend: assistants.assign(NOWHERE, Answering(ASSISTANT), pretend.deadline),
+    "rename": lambda assistants, pretend: assistants.rename(NOWHERE, TAG, pretend.deadline),
     "remove": lambda assistants, pretend: assistants.remove(NOWHERE, pretend.deadline),
 }
-WRITES = ("import_number", "assign", "remove")
+WRITES = ("import_number", "assign", "rename", "remove")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

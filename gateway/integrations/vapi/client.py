@@ -18,14 +18,11 @@ from gateway.errors import Refused
 from gateway.integrations.answers import Operation, doubt, refusal
 from gateway.integrations.http import Api, Http, Params, decode, encoded
 from gateway.integrations.vapi.complaints import read_complaint
-from gateway.ports import Answering, Deadline, Entry
+from gateway.ports import OTHER_HOOK, OTHER_TARGET, Answering, Deadline, Entry
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_PAGES = 1000
 PAGE_ENTRIES = 250
-# Stands where a foreign setting decides over the calls, so that it compares unequal to anything we would set.
-OTHER_HOOK = "<other hook>"
-OTHER_TARGET = "<squad or workflow>"
 
 
 class _Server(msgspec.Struct):
@@ -161,6 +158,16 @@ class VapiClient:
             body["server"] = {"url": answering.server_url}
         path = _path(operation, entry_id)
         record = self._api.write("assign", "PATCH", path, deadline, _Entry, status=200, json=body)
+        return _same(operation, record, entry_id)
+
+    def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
+        """Set the entry's name, and nothing else; what is left out of a PATCH stays as it is."""
+        operation = Operation(self.provider, "rename", writes=True)
+        body = {"provider": "twilio", "name": tag}
+        path = _path(operation, entry_id)
+        record = self._api.write("rename", "PATCH", path, deadline, _Entry, status=200, json=body)
+        if record.name != tag:
+            raise doubt(operation, "Vapi answered with another name", 200)
         return _same(operation, record, entry_id)
 
     def remove(self, entry_id: str, deadline: Deadline) -> bool:
