@@ -15,7 +15,7 @@ GatewayError
 ├── LeaseLost                 another worker owns the tenant, or its record changed: stop, store nothing
 ├── OperatorError             an operator asked for something that cannot be done; says what can
 │   ├── WrongUse              it makes no sense whatever the state of things
-│   └── BusyNow               somebody works for this tenant just now; in a moment it can be done
+│   └── InHand                somebody works for this tenant just now; in a moment it can be done
 └── ProviderError             named by what to do next
     ├── TryLater              nothing happened; wait
     ├── Refused               nothing happened; a person must change something
@@ -131,12 +131,12 @@ class OperatorError(GatewayError):
     """An operator's wish that cannot be carried out; the message says what can be done instead."""
 
 
+class InHand(OperatorError):
+    """Somebody works for this tenant just now: in a moment it can be done."""
+
+
 class WrongUse(OperatorError):
     """A wish that makes no sense whatever the state of things: an illegal key, an unknown option."""
-
-
-class BusyNow(OperatorError):
-    """Nothing was changed, and the same wish can be carried out in a moment."""
 
 
 class ProviderError(GatewayError):
@@ -189,8 +189,9 @@ class Refused(ProviderError):
     """Nothing happened, and repeating will not help.
 
     kind: `credentials` (401, 403, account closed or suspended), `unavailable` (the number is not for sale: 21421,
-    21422), `address` (wants an address), `bundle` (wants an approved bundle), `exists` (already imported),
-    `not_found_at_telephony` (the assistants' platform does not see the number yet), `other`.
+    21422), `address` (wants an address), `address_invalid` (this is not a real address, or not as it is written),
+    `bundle` (wants an approved bundle), `exists` (already imported), `not_found_at_telephony` (the assistants'
+    platform does not see the number yet), `other`.
     """
 
     def __init__(

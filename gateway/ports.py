@@ -70,6 +70,7 @@ class NumberWish:
     """Which number to search. `locality`, `region` and `contains` are passed on as the customer wrote them.
 
     near_number: E.164; numbers near that one.   has_address: numbers that need an address are wanted too.
+    is_only_asking: any number will do, also one that cannot be called: only its place is of interest.
     """
 
     country: str
@@ -80,6 +81,7 @@ class NumberWish:
     has_address: bool = False
     region: str | None = None
     near_number: str | None = None
+    is_only_asking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +318,7 @@ class Assistants(Protocol):
         ...
 
     def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
-        """Set the entry's name, and nothing else. Safe to repeat."""
+        """Set the entry's name and nothing else. Safe to repeat."""
         ...
 
     def remove(self, entry_id: str, deadline: Deadline) -> bool:

@@ -1,4 +1,4 @@
-"""Settings become a working gateway: the one place that knows everybody and picks implementations.
+"""Settings become a working gateway: the one place that knows everybody. Which vendor is which: `vendors.py`.
 
 One of the few that read the clock; everyone else is handed it.
 """
@@ -18,19 +18,12 @@ from gateway.flow.health import Health
 from gateway.flow.receive import Intake, Pressure, Rejections, StorageProbe
 from gateway.flow.reconsider import options_changed, reconsider
 from gateway.integrations.http import Http
-from gateway.integrations.standard.source import StandardSource
-from gateway.integrations.stripe.client import StripeClient
-from gateway.integrations.stripe.source import StripeSource
-from gateway.integrations.twilio.client import TwilioClient
-from gateway.integrations.vapi.client import VapiClient
-from gateway.integrations.vapi.imports import Describe, twilio_import
-from gateway.ports import Assistants, Billing, Clock, Source, Telephony
+from gateway.ports import Clock, Source
 from gateway.scheduler import Scheduler, driving
 from gateway.scheduler.embedded import EmbeddedScheduler
 from gateway.scheduler.engine import EngineScheduler
 from gateway.scheduler.lock import place_of
 from gateway.settings import Settings
-from gateway.settings.types import TwilioSettings
 from gateway.steps.context import Slots, StepParts
 from gateway.store import installation, wakeups, watermark
 from gateway.store.database import Database, Transaction
@@ -38,6 +31,7 @@ from gateway.store.engines import open_database
 from gateway.store.gate import ClockGate, open_gate
 from gateway.store.group import GroupCommit, Job, run_each
 from gateway.store.slot_keeper import SlotKeeper
+from gateway.vendors import assistants_of, billing_of, papers_of, sources_of, telephony_of
 
 T = TypeVar("T")
 
@@ -225,6 +219,7 @@ def build(
         database=database,
         commit=commit,
         telephony=telephony_of(settings, http),
+        papers=papers_of(settings, http),
         assistants=assistants_of(settings, http),
         billing=billing,
         clock=clock,
@@ -316,58 +311,6 @@ def are_workers_seen(database: Database) -> bool:
             return wakeups.are_workers_seen(tx)
     except StorageUnavailable:
         return True
-
-
-def sources_of(settings: Settings) -> dict[str, Source]:
-    """The sources whose secrets are set, by the name in their address."""
-    found: dict[str, Source] = {}
-    if settings.stripe.webhook_secrets:
-        found["stripe"] = StripeSource([str(secret) for secret in settings.stripe.webhook_secrets])
-    if settings.standard.webhook_secrets:
-        found["standard"] = StandardSource([str(secret) for secret in settings.standard.webhook_secrets])
-    return found
-
-
-def telephony_of(settings: Settings, http: Http) -> Telephony:
-    twilio = settings.twilio
-    username, password = twilio_login(twilio)
-    return TwilioClient(
-        http,
-        base_url=twilio.base_url,
-        pricing_base_url=twilio.pricing_base_url,
-        account_sid=twilio.account_sid,
-        username=username,
-        password=password,
-    )
-
-
-def twilio_login(twilio: TwilioSettings) -> tuple[str, str]:
-    """An API key where there is one: it can be withdrawn by itself."""
-    if twilio.api_key and twilio.api_secret:
-        return str(twilio.api_key), str(twilio.api_secret)
-    return twilio.account_sid, str(twilio.auth_token or "")
-
-
-def assistants_of(settings: Settings, http: Http) -> Assistants:
-    return VapiClient(
-        http,
-        base_url=settings.vapi.base_url,
-        api_key=str(settings.vapi.api_key),
-        account_sid=settings.twilio.account_sid,
-        describe=describe_numbers(settings.twilio),
-    )
-
-
-def describe_numbers(twilio: TwilioSettings) -> Describe:
-    if twilio.api_key and twilio.api_secret:
-        return twilio_import(twilio.account_sid, api_key=str(twilio.api_key), api_secret=str(twilio.api_secret))
-    return twilio_import(twilio.account_sid, auth_token=str(twilio.auth_token or ""))
-
-
-def billing_of(settings: Settings, http: Http) -> Billing | None:
-    if not settings.stripe.api_key:
-        return None
-    return StripeClient(http, base_url=settings.stripe.base_url, api_key=str(settings.stripe.api_key))
 
 
 def slot_keeper(settings: Settings, database: Database, running: list[Scheduler]) -> SlotKeeper:

@@ -14,7 +14,7 @@ import pytest
 from tests import databases, pooler
 
 # Where tests are about what a gateway does, they run on every kind of database.
-ON_BOTH = ("stories", "flow", "steps", "scheduler", "cli", "web")
+ON_BOTH = ("stories", "flow", "steps", "scheduler", "cli", "web", "provisioning")
 NOTHING_SKIPPED = os.environ.get("NOTHING_SKIPPED") == "1"
 
 

@@ -23,7 +23,9 @@ LONG_FILES: dict[str, str] = {}
 LAYERS = (
     ("__main__",),
     ("web", "cli", "provisioner", "testing", "client"),
+    ("provisioning",),
     ("wiring",),
+    ("vendors",),
     ("scheduler", "simulator"),
     ("flow",),
     ("steps",),
@@ -134,7 +136,7 @@ def test_steps_and_flow_know_the_outside_through_ports_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_wiring_picks_a_client_and_no_vendor_knows_another(name: str) -> None:
+def test_only_vendors_picks_a_client_and_no_vendor_knows_another(name: str) -> None:
     own = module_of(name)
     found = []
     for line, module in ours(name):
@@ -142,11 +144,11 @@ def test_only_wiring_picks_a_client_and_no_vendor_knows_another(name: str) -> No
         if names[:2] != ["gateway", "integrations"] or len(names) < 3 or not (ROOT / "/".join(names[:3])).is_dir():
             continue
         same_vendor = own.split(".")[:3] == names[:3]
-        if same_vendor or part(own) == "wiring" or own == "gateway.integrations":
+        if same_vendor or part(own) == "vendors" or own == "gateway.integrations":
             continue
         if is_pretend(module) and part(own) in {"simulator", "testing"}:
             continue
-        found.append(f"{name}:{line} imports {module}: only wiring.py picks implementations")
+        found.append(f"{name}:{line} imports {module}: only vendors.py picks implementations")
     report(found)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import COMMANDS
+from gateway.cli.addresses import COMMANDS as ADDRESSES
 from gateway.cli.clock import COMMANDS as CLOCK
 from gateway.cli.events import COMMANDS as EVENTS
+from gateway.cli.numbers import COMMANDS as NUMBERS
 from gateway.cli.tenants import COMMANDS as TENANTS
 from gateway.domain.model import Blocked, State
 from gateway.settings import load
@@ -20,7 +22,7 @@ from gateway.web.errors import ERRORS
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
-GROUPS = {"tenants": TENANTS, "events": EVENTS, "clock": CLOCK}
+GROUPS = {"tenants": TENANTS, "events": EVENTS, "numbers": NUMBERS, "addresses": ADDRESSES, "clock": CLOCK}
 COMMAND = re.compile(r"python -m gateway ((?:[a-z-]+)(?: [a-z-]+)?)")
 
 

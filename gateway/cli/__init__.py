@@ -29,6 +29,9 @@ COMMANDS: Mapping[str, Entry] = {
     "trigger": ("gateway.cli.trigger:trigger", "Send a signed webhook to a running sandbox."),
     "tenants": ("gateway.cli.tenants:tenants", "Look at tenants, and act on one."),
     "events": ("gateway.cli.events:events", "Look at what was received, and have it looked at again."),
+    "addresses": ("gateway.cli.addresses:addresses", "Addresses on file at Twilio: see them, add one."),
+    "pricing": ("gateway.cli.number_search:pricing", "What numbers of a country cost a month."),
+    "numbers": ("gateway.cli.numbers:numbers", "Search, list, buy and release numbers by hand."),
     "reconcile": ("gateway.cli.reconcile:reconcile", "Compare what we believe with what Twilio and Vapi say."),
     "backup": ("gateway.cli.database:backup", "Write a consistent copy of the database while it runs."),
     "restore": (

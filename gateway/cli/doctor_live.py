@@ -11,14 +11,8 @@ from gateway.errors import GatewayError
 from gateway.integrations.http import Http
 from gateway.ports import Deadline, NumberWish, never
 from gateway.settings import Settings
-from gateway.wiring import (
-    SystemClock,
-    assistants_of,
-    billing_of,
-    slot_keeper,
-    telephony_of,
-    with_pretend_world,
-)
+from gateway.vendors import assistants_of, billing_of, telephony_of
+from gateway.wiring import SystemClock, slot_keeper, with_pretend_world
 
 ASKED_SUBSCRIPTION = "sub_ringfence_doctor"
 

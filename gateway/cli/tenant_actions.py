@@ -11,7 +11,7 @@ import click
 from gateway.cli.opening import Opened, opened, settings_with_logs
 from gateway.cli.output import as_json_option, print_json, printable
 from gateway.domain.model import Blocked, Hold, Tenant
-from gateway.flow import export, operate
+from gateway.flow import account, export, operate
 from gateway.flow.operate import Operator
 from gateway.store.database import Transaction, in_transaction
 
@@ -202,15 +202,18 @@ def how_many(session: Opened, blocked: str) -> int:
 @reason_option
 @as_json_option
 def adopt(key: str, sid: str, reason: str, as_json: bool) -> None:
-    """Take over the number PN… of the Twilio account for KEY, after checking it. Nothing is bought."""
+    """Take over the number PN… for KEY, after checking it: a spare one of ours, or any of the account. Nothing is
+    bought.
+    """
     from gateway.wiring import build, with_pretend_world
 
     with opened(with_pretend_world(settings_with_logs())) as session:
         who = operator(session, reason)
         gateway = build(session.settings, session.database)
         try:
-            tenant = operate.adopt(gateway.steps, key, sid, who)
+            account.adopt(gateway.steps, key, sid, who)
             with session.database.read() as tx:
+                tenant = operate.find(tx, key)
                 line = export.line(tx, tenant, gateway.rules)
         finally:
             gateway.close()

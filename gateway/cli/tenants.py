@@ -50,13 +50,16 @@ def tenants() -> None:
 @click.option("--state", "only_state", type=STATES, help="Only tenants in this state.")
 @click.option("--blocked", type=BLOCKS, help="Only tenants blocked for this reason, or for any.")
 @click.option("--contains", help="Only tenants whose key contains this.")
+@click.option("--spare", is_flag=True, help="Spare numbers, which are no tenants', instead.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @as_json_option
-def list_tenants(only_state: str | None, blocked: str | None, contains: str | None, limit: int, as_json: bool) -> None:
+def list_tenants(
+    only_state: str | None, blocked: str | None, contains: str | None, spare: bool, limit: int, as_json: bool
+) -> None:
     """One line for each tenant, the oldest first."""
     filters = {"state": only_state, "blocked": blocked, "contains": contains}
     with opened() as session, session.database.read() as tx:
-        found = store.list_page(tx, **filters, limit=limit + 1)  # type: ignore[arg-type]
+        found = store.list_page(tx, **filters, is_spare=spare, limit=limit + 1)  # type: ignore[arg-type]
         lines = [exported.line(tx, tenant, session.rules) for tenant in found[:limit]]
         now_ms = session.now_ms()
     if as_json:
@@ -66,7 +69,7 @@ def list_tenants(only_state: str | None, blocked: str | None, contains: str | No
     print_table(
         ["tenant", "state", "number", "blocked", "next", "why"],
         [cells(tenant, line, now_ms) for tenant, line in zip(found, lines, strict=False)],
-        empty=NOBODY_LIKE_THAT if any(filters.values()) else NOBODY,
+        empty=NOBODY_LIKE_THAT if spare or any(filters.values()) else NOBODY,
     )
     if len(found) > limit:
         click.echo(f"… and more: --limit, --state or --contains. This shows {limit}.")

@@ -7,6 +7,7 @@ import re
 
 MAX_TAG_CHARACTERS = 40  # Vapi's `name` holds 40, Twilio's FriendlyName 64 (Vapi OpenAPI, 2026-08-20).
 TAG_PREFIX = "rf:"
+SPARE_PREFIX = "spare:"
 
 TAG = re.compile(r"rf:(?P<env>[^:]+):(?P<digest>[0-9a-f]{16}):(?P<generation>[1-9][0-9]{0,8})")
 LEGAL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -15,6 +16,16 @@ LEGAL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def is_legal(tenant_key: str) -> bool:
     """Whether this text may be a tenant's key: 1 to 64 of `A-Z a-z 0-9 . _ -`, first a letter or digit."""
     return LEGAL_KEY.fullmatch(tenant_key) is not None
+
+
+def spare_key(number: str) -> str:
+    """The key under which a number is kept that is no tenant's: never legal, so it can be no signup's."""
+    return f"{SPARE_PREFIX}{number}"
+
+
+def is_spare(tenant_key: str) -> bool:
+    """Whether this is a number kept as spare stock."""
+    return tenant_key.startswith(SPARE_PREFIX)
 
 
 def tag(env: str, tenant_key: str, generation: int) -> str:

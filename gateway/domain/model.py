@@ -43,6 +43,14 @@ class Step(StrEnum):
     ASSIGN_ASSISTANT = "assign_assistant"
 
 
+class Extent(StrEnum):
+    """How much a tenant gets. Whoever pays gets all of it; made by hand it may be less, and more later on."""
+
+    NUMBER = "number"  # Only the number.
+    ENTRY = "entry"  # It is imported too; an assistant answers if one is named.
+    FULL = "full"
+
+
 class Verb(StrEnum):
     LOOK = "look"
     MAKE = "make"
@@ -261,6 +269,7 @@ class Tenant:
     self_named: bool
     created_at_ms: int
     updated_at_ms: int
+    extent: Extent = Extent.FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +318,7 @@ class IntentStatus(StrEnum):
     REFUSED = "refused"
     DROPPED = "dropped"
     RELEASED = "released"
+    GIVEN = "given"  # A spare number that is a tenant's now.
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +327,7 @@ class Intent:
 
     round: 1, or 2 after an absence was proved and the same number started again.
     looks: since the last POST.   taken_at_ms: when a clean "not available" was received.
+    address_sid, bundle_sid: the papers that every purchase of this number shows.
     """
 
     id: int
@@ -334,3 +345,5 @@ class Intent:
     sid: str | None
     country: str
     number_type: str
+    address_sid: str | None = None
+    bundle_sid: str | None = None

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.model import Answering, Held, Holding, Step, Verb, Wanted, Work
+from gateway.domain.model import Answering, Extent, Held, Holding, Step, Verb, Wanted, Work
 
 ORDER: Sequence[Step] = (Step.BUY_NUMBER, Step.IMPORT_NUMBER, Step.ASSIGN_ASSISTANT)
 
 Holdings = Mapping[Step, Holding]
 
 
-def next_work(wanted: Wanted, holdings: Holdings, target: str | None, now_ms: int) -> Work | None:
+def next_work(
+    wanted: Wanted, holdings: Holdings, target: str | None, now_ms: int, extent: Extent = Extent.FULL
+) -> Work | None:
     """The one thing to do next, or None when nothing is left for what is wanted.
 
     target: what `assign_assistant` should have set (see `target_of`); None when that cannot be said.
@@ -24,10 +26,10 @@ def next_work(wanted: Wanted, holdings: Holdings, target: str | None, now_ms: in
     for step in ORDER:
         if is_in_doubt(holdings[step], now_ms):
             return Work(Verb.LOOK, step)
-    return work_without_doubt(wanted, holdings, target)
+    return work_without_doubt(wanted, holdings, target, extent)
 
 
-def is_complete(wanted: Wanted, holdings: Holdings, target: str | None) -> bool:
+def is_complete(wanted: Wanted, holdings: Holdings, target: str | None, extent: Extent = Extent.FULL) -> bool:
     """Whether all that is wanted is held, and for `nothing`, that nothing is.
 
     A look that is due for a thing that counts as held does not matter.
@@ -36,7 +38,7 @@ def is_complete(wanted: Wanted, holdings: Holdings, target: str | None) -> bool:
         return not holds_anything(holdings)
     if any(holdings[step].held is Held.MAYBE for step in ORDER):
         return False
-    return work_without_doubt(wanted, holdings, target) is None
+    return work_without_doubt(wanted, holdings, target, extent) is None
 
 
 def holds_anything(holdings: Holdings) -> bool:
@@ -56,9 +58,9 @@ def is_in_doubt(holding: Holding, now_ms: int) -> bool:
     return holding.held is Held.YES and holding.doubt_at_ms is not None and holding.doubt_at_ms <= now_ms
 
 
-def work_without_doubt(wanted: Wanted, holdings: Holdings, target: str | None) -> Work | None:
+def work_without_doubt(wanted: Wanted, holdings: Holdings, target: str | None, extent: Extent) -> Work | None:
     if wanted is Wanted.ACTIVE:
-        return first_missing(holdings, target)
+        return first_missing(holdings, target, extent)
     if wanted is Wanted.SUSPENDED:
         return silence(holdings, target)
     if wanted is Wanted.RELEASED:
@@ -66,13 +68,20 @@ def work_without_doubt(wanted: Wanted, holdings: Holdings, target: str | None) -
     return None
 
 
-def first_missing(holdings: Holdings, target: str | None) -> Work | None:
-    for step in ORDER:
+def first_missing(holdings: Holdings, target: str | None, extent: Extent) -> Work | None:
+    for step in steps_of(extent):
         if holdings[step].held is Held.NO:
             return Work(Verb.MAKE, step)
-    if holdings[Step.ASSIGN_ASSISTANT].ref != target:
+    # Also of a tenant that needs no entry and has one: it may still say that it is not in service.
+    set_now = holdings[Step.ASSIGN_ASSISTANT]
+    if set_now.held is Held.YES and set_now.ref != target and holdings[Step.IMPORT_NUMBER].held is Held.YES:
         return Work(Verb.MAKE, Step.ASSIGN_ASSISTANT)
     return None
+
+
+def steps_of(extent: Extent) -> Sequence[Step]:
+    """What a tenant of this extent must hold to be active."""
+    return ORDER[:1] if extent is Extent.NUMBER else ORDER
 
 
 def silence(holdings: Holdings, target: str | None) -> Work | None:

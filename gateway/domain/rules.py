@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from gateway.domain import keys
 from gateway.domain.model import Answering, Options, Wanted
 
 DAY_MS = 86_400_000
@@ -58,6 +59,12 @@ class Rules:
     def purchases_are_stopped(self) -> bool:
         """Whether a cap of nothing stops every purchase, also of numbers that were sent before."""
         return 0 in (self.max_purchases_per_hour, self.max_purchases_per_day)
+
+    def for_tenant(self, tenant_key: str) -> Rules:
+        """The same for one tenant: a spare number has no customer, whose assistant or server it could be."""
+        if not keys.is_spare(tenant_key):
+            return self
+        return replace(self, default_assistant_id=None, server_url_template=None)
 
     def papers_for(self, country: str, number_type: str) -> Papers:
         """What to show for this kind of number."""

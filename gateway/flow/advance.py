@@ -139,7 +139,7 @@ def next_claim(tx: Transaction, tenant: Tenant, rules: Rules, now_ms: int, cause
     tenant, held = found.tenant, found.held
     if found.needs_reread:
         return Claim(tenant, held, None)
-    work = next_work(tenant.wanted, held, found.target, now_ms)
+    work = next_work(tenant.wanted, held, found.target, now_ms, tenant.extent)
     if work is None:
         if tenant.block is not None and tenant.block.code is not Blocked.AMBIGUOUS:
             unblock(tx, tenant, "nothing is left to do", now_ms)

@@ -39,7 +39,7 @@ def line(tx: Transaction, tenant: Tenant, rules: Rules) -> dict[str, Any]:
         "phone_number": number.detail.get("number") if is_held else None,
         "twilio_sid": number.ref if is_held else None,
         "vapi_id": entry.ref,
-        "assistant_id": merged.get("assistant_id") or rules.default_assistant_id,
+        "assistant_id": merged.get("assistant_id") or rules.for_tenant(tenant.tenant_key).default_assistant_id,
         "friendly_names": [
             keys.tag(rules.env, tenant.tenant_key, generation) for generation in range(1, tenant.generation + 1)
         ],

@@ -12,6 +12,7 @@ from gateway.domain import keys, options
 from gateway.domain.model import (
     Blocked,
     Decision,
+    Extent,
     Held,
     Hold,
     Holding,
@@ -22,7 +23,7 @@ from gateway.domain.model import (
     unknown_import,
 )
 from gateway.domain.rules import Rules
-from gateway.errors import BusyNow, OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
+from gateway.errors import InHand, OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
 from gateway.ports import OwnedNumber
 from gateway.steps.context import StepParts, in_flight
@@ -49,9 +50,12 @@ def find(tx: Transaction, tenant_key: str) -> Tenant:
     return tenants.lock(tx, tenant.id)
 
 
-def find_or_create(tx: Transaction, tenant_key: str, now_ms: int) -> Tenant:
+def find_or_create(tx: Transaction, tenant_key: str, now_ms: int, extent: Extent = Extent.FULL) -> Tenant:
+    """The tenant of this key or alias, ours until the commit, made if need be; it gets at least this extent."""
     known = tenants.by_key_or_free(tx, tenant_key)
-    return tenants.lock(tx, known.id) if known else tenants.create(tx, tenant_key, now_ms)
+    if known is None:
+        return tenants.create(tx, tenant_key, now_ms, extent=extent)
+    return tenants.raise_extent(tx, tenants.lock(tx, known.id), extent, now_ms)
 
 
 def add(
@@ -143,7 +147,7 @@ def redo(tx: Transaction, tenant_key: str, rules: Rules, operator: Operator, now
     return reconsider(tx, tenant.id, rules, now_ms, "redone by an operator")
 
 
-def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator) -> Tenant:
+def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator, extent: Extent = Extent.FULL) -> Tenant:
     """Take over a number of the Twilio account for a tenant: checked, tagged, never bought.
 
     Refused while another number of the tenant's is held, sent or unknown, when the number bears another gateway's
@@ -151,12 +155,12 @@ def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator) -> Te
     tenant's own step or by another `adopt` (`steps/take_over_number.py`). Raises OperatorError, or a ProviderError
     when Twilio cannot be asked.
     """
-    if not keys.is_legal(tenant_key):
-        raise WrongUse(f"{tenant_key!r} is no legal key.")
     there = fetch(parts, sid)
     if there is None:
         raise OperatorError(f"There is no number {sid} in the Twilio account. Nothing was changed.")
-    tenant = commit_alone(parts, tenant_key, there, operator)
+    if not keys.is_legal(tenant_key) and tenant_key != keys.spare_key(there.number):
+        raise WrongUse(f"{tenant_key!r} is no legal key.")
+    tenant = commit_alone(parts, tenant_key, there, operator, extent)
     try:
         named = tagged(parts, tenant, there)
         return parts.commit(lambda tx: take_over(tx, parts, tenant, named, operator))
@@ -165,15 +169,20 @@ def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator) -> Te
 
 
 def commit_alone(
-    parts: StepParts, tenant_key: str, there: OwnedNumber, operator: Operator, along: Along | None = None
+    parts: StepParts,
+    tenant_key: str,
+    there: OwnedNumber,
+    operator: Operator,
+    extent: Extent = Extent.FULL,
+    along: Along | None = None,
 ) -> Tenant:
     """`commit_to_adopting`, and whoever takes the number between its look and its word is named by the next look."""
     for _ in range(MOST_COMMITS):
         try:
-            return parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator, along))
+            return parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator, extent, along))
         except IntegrityError:
             continue
-    raise BusyNow(
+    raise InHand(
         f"{there.number} is being given to another tenant just now. Nothing was changed. Try again in a moment."
     )
 
@@ -203,11 +212,12 @@ def commit_to_adopting(
     tenant_key: str,
     there: OwnedNumber,
     operator: Operator,
+    extent: Extent = Extent.FULL,
     along: Along | None = None,
 ) -> Tenant:
     """The tenant under our lease, made if need be. From here on nobody else can choose this number, nor it another."""
     now_ms = parts.clock.now_ms()
-    tenant = find_or_create(tx, tenant_key, now_ms)
+    tenant = find_or_create(tx, tenant_key, now_ms, extent)
     if tenant.hold is Hold.RELEASE:
         raise OperatorError(
             f"{tenant_key} is to be released, so an adopted number would be given away. Nothing was changed. "
@@ -216,7 +226,7 @@ def commit_to_adopting(
     start_anew_if_released(tx, tenant, now_ms)
     leased = leases.claim_one(tx, tenant.id, now_ms, parts.rules.lease_ms, f"adopt by {operator.name}")
     if leased is None:
-        raise BusyNow(f"{tenant_key} is being worked for just now. Try again in a moment.")
+        raise InHand(f"{tenant_key} is being worked for just now. Try again in a moment.")
     check_undecided(tx, leased)
     tag = keys.tag(parts.rules.env, leased.tenant_key, leased.generation)
     if keys.is_tag(there.tag) and there.tag != tag:

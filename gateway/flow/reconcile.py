@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain import keys
 from gateway.domain.drift import Believed, Drift, SeenEntry, SeenNumber, compare
-from gateway.domain.model import Held, Step, Tenant, Wanted
+from gateway.domain.model import Extent, Held, Step, Tenant, Wanted
 from gateway.domain.recipe import Holdings, target_of
 from gateway.domain.rules import Rules
 from gateway.errors import ProviderError
@@ -123,6 +123,9 @@ def believe(tx: Transaction, tenant: Tenant, rules: Rules, now_ms: int) -> Belie
 def expected_target(tx: Transaction, tenant: Tenant, held: Holdings, rules: Rules) -> str | None:
     """What the entry should do, once it has been set; until then there is nothing to compare."""
     if held[Step.ASSIGN_ASSISTANT].held is not Held.YES or tenant.wanted is Wanted.RELEASED:
+        return None
+    if tenant.extent is not Extent.FULL and tenant.wanted is Wanted.ACTIVE:
+        # Made by hand, with no opinion on all that can be set: who else sets something there does no harm.
         return None
     return target_for(tx, tenant, tenant.wanted, rules)
 

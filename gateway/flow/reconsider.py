@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.domain import options
+from gateway.domain import keys, options
 from gateway.domain.decide import decide
 from gateway.domain.model import (
     CLEARED_BY_OPTIONS,
     Block,
     Blocked,
     Decision,
+    Extent,
     Held,
     State,
     Step,
@@ -58,6 +59,10 @@ def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: 
     tenant = tenants.get(tx, tenant_id)
     held = held_store.of_tenant(tx, tenant_id)
     links = subscriptions.links_of(tx, tenant_id)
+    if tenant.extent is not Extent.FULL and any(link.record.source != subscriptions.MANUAL for link in links):
+        # Somebody pays for it now.
+        tenants.set_extent(tx, tenant_id, Extent.FULL, now_ms)
+        tenant = replace(tenant, extent=Extent.FULL)
     needs_reread = any(link.reread_at_ms is not None for link in links)
     told = subscriptions.options_of(tx, tenant_id)
     verdict = decide(
@@ -65,7 +70,7 @@ def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: 
         [link.record for link in links],
         hold=tenant.hold,
         holdings=held,
-        is_complete=lambda wanted: is_complete(wanted, held, target_from(told, tenant, wanted, rules)),
+        is_complete=lambda wanted: is_complete(wanted, held, target_from(told, tenant, wanted, rules), tenant.extent),
         was_released=lambda: intents.was_released(tx, tenant),
         now_ms=now_ms,
         grace_ms=rules.grace_ms,
@@ -110,6 +115,7 @@ def target_for(tx: Transaction, tenant: Tenant, wanted: Wanted, rules: Rules) ->
 
 def target_from(told: Sequence[options.OptionRow], tenant: Tenant, wanted: Wanted, rules: Rules) -> str | None:
     """The same, from every word on its options."""
+    rules = rules.for_tenant(tenant.tenant_key)
     merged = options.merge(told)
     chosen = {name: value for name, value in merged.items() if name == "assistant_id"}
     try:
@@ -181,7 +187,12 @@ def announce_move(tx: Transaction, tenant: Tenant, state: State, reason: str, no
 
 
 def tell(tx: Transaction, tenant: Tenant, message_type: str, body: Mapping[str, object], now_ms: int) -> None:
-    """Queue a message for other systems; its id counts this tenant's messages, so that it is the same at a repeat."""
+    """Queue a message for other systems; its id counts this tenant's messages, so that it is the same at a repeat.
+
+    Spare stock is no news to them.
+    """
+    if keys.is_spare(tenant.tenant_key):
+        return
     count = outbox.count_of_tenant(tx, tenant.id)
     outbox.put(
         tx,

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.domain.model import Held, Step, Tenant
-from gateway.errors import BusyNow, GatewayError, LeaseLost, OperatorError, ProviderError, Refused
+from gateway.domain.model import Extent, Held, Step, Tenant
+from gateway.errors import GatewayError, InHand, LeaseLost, OperatorError, ProviderError, Refused
 from gateway.flow import operate
 from gateway.flow.advance import Claim, advance, next_claim
 from gateway.flow.operate import Operator
@@ -107,7 +107,7 @@ def one(parts: StepParts, intended: Intended, operator: Operator) -> Result:
         if claim is not None:
             advance(parts, claim)
         return judged(parts, intended)
-    except BusyNow as error:
+    except InHand as error:
         raise Again(str(error), counts=False) from error
     except LeaseLost as error:
         raise Again(str(error), counts=True) from error
@@ -134,7 +134,7 @@ def taken(parts: StepParts, intended: Intended, operator: Operator) -> Claim | N
     if there is None or not is_same:
         raise OperatorError(f"{number.number} was changed at Twilio since it was looked at. Run it again.")
     along = Along(intended.entry.id if intended.entry else None, intended.assistant_id)
-    tenant = operate.commit_alone(parts, intended.row.key, there, operator, along)
+    tenant = operate.commit_alone(parts, intended.row.key, there, operator, along=along)
     try:
         named = operate.tagged(parts, tenant, there)
         return parts.commit(lambda tx: take_over(tx, parts, tenant, named, along, operator))
@@ -146,14 +146,15 @@ def taken(parts: StepParts, intended: Intended, operator: Operator) -> Claim | N
 def claim_holder(
     tx: Transaction, parts: StepParts, intended: Intended, number: OwnedNumber
 ) -> tuple[Claim | None] | None:
-    """Go on with a tenant that holds this number already; None where it does not. Raises BusyNow."""
+    """Go on with a tenant that holds this number already; None where it does not. Raises InHand."""
     known = tenants.by_key(tx, intended.row.key)
     if known is None or not holds(tx, known, number):
         return None
     now_ms = parts.clock.now_ms()
     leased = leases.claim_one(tx, known.id, now_ms, parts.rules.lease_ms, "tenants import")
     if leased is None:
-        raise BusyNow(f"{known.tenant_key} is being worked for just now.")
+        raise InHand(f"{known.tenant_key} is being worked for just now.")
+    leased = tenants.raise_extent(tx, leased, Extent.FULL, now_ms)
     entry, imported = intended.entry, holdings.of_tenant(tx, leased.id)[Step.IMPORT_NUMBER]
     if entry is not None and entry.tag != intended.tag and imported.held is not Held.NO:
         holdings.put(tx, leased.id, take_over_entry.ordered_of(imported, number.number, entry.id, now_ms), now_ms)

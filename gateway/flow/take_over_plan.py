@@ -210,8 +210,11 @@ def in_the_way(tx: Transaction, tenant: Tenant | None, number: OwnedNumber, tag:
         except OperatorError as error:
             yield str(error)
     owner = intents.other_owner(tx, number.number, tenant.id if tenant else 0)
-    if owner is not None:
-        yield f"{number.number} is {tenants.get(tx, owner).tenant_key}'s. Leave this line, or release it there first."
+    owner_key = tenants.get(tx, owner).tenant_key if owner is not None else None
+    if owner_key is not None and keys.is_spare(owner_key):
+        yield f"{number.number} is spare stock of ours. Give it: python -m gateway tenants adopt KEY {number.sid}"
+    elif owner_key is not None:
+        yield f"{number.number} is {owner_key}'s. Leave this line, or release it there first."
     elif keys.is_tag(number.tag) and number.tag != tag:
         yield (
             f"{number.number} bears the tag {number.tag} of another tenant, generation or installation. If nobody "

@@ -51,8 +51,10 @@ __all__ = [
     "environment_for_child",
     "forget_secrets",
     "load",
+    "load_for_script",
     "load_from_process",
     "masked",
+    "said_in_process",
     "sandbox_environment",
     "secret_names",
     "with_world",
@@ -75,6 +77,21 @@ SANDBOX_ASSISTANT_ID = "a5515700-0000-4000-8000-000000000001"
 def load_from_process() -> Settings:
     """The settings of this process: its environment, then `.env` of the working folder. Raises SettingsError."""
     return load(os.environ, Path(".env"))
+
+
+def load_for_script(given: Mapping[str, str]) -> Settings:
+    """The settings of a script that is no gateway: what was given to it, then this process's for what it lacks.
+
+    Credentials, mode, environment and database are only those that were given. Raises SettingsError.
+    """
+    own = (*PROVIDER_SECRETS, *SOURCE_SECRETS, "TWILIO_ACCOUNT_SID", "GATEWAY_MODE", "GATEWAY_ENV", "DATABASE_URL")
+    known = {**read_dotenv(Path(".env")), **os.environ}
+    return load({**{name: value for name, value in known.items() if name not in own}, **given}, is_gateway=False)
+
+
+def said_in_process(name: str) -> str | None:
+    """One setting as this process was given it; None when it was not."""
+    return (os.environ.get(name) or read_dotenv(Path(".env")).get(name) or "").strip() or None
 
 
 def secret_names() -> tuple[str, ...]:
@@ -106,8 +123,8 @@ def sandbox_environment() -> dict[str, str | None]:
     return dict.fromkeys((*real, *own))
 
 
-def load(environ: Mapping[str, str], dotenv_path: Path | None = None) -> Settings:
-    """Settings from `environ`, then from the file for what it lacks.
+def load(environ: Mapping[str, str], dotenv_path: Path | None = None, *, is_gateway: bool = True) -> Settings:
+    """Settings from `environ`, then from the file for what it lacks. is_gateway: signups come in, so a source must be.
 
     Raises SettingsError with every fault at once; each names the setting, what is wrong, and what is expected.
     """
@@ -142,7 +159,7 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None = None) -> Setting
         engine=read_engine(reader, is_postgres=database.conninfo is not None),
         hints=tuple(misspelt(values)),
     )
-    if mode == "live" and not any(reader.is_given(name) for name in SOURCE_SECRETS):
+    if is_gateway and mode == "live" and not any(reader.is_given(name) for name in SOURCE_SECRETS):
         reader.fault(
             "STRIPE_WEBHOOK_SECRET",
             "is missing: live mode needs at least one source of signups, so expected one or more whsec_… "

@@ -24,7 +24,11 @@ Control, JSON in and out, never touched by faults:
                                           the account without a purchase; DELETE /_world/numbers/PN… as in the console
     POST   /_world/entries                an entry at Vapi; DELETE /_world/entries/<id>
     POST   /_world/assistants             {"name", "id"?, …}; DELETE /_world/assistants/<id>
-    POST   /_world/bundles                {"iso_country", "number_type", "status"?, "sid"?}
+    POST   /_world/bundles                {"iso_country", "number_type", "status"?, "sid"?, "valid_until"?,
+                                           "then": [[seconds, status], …]?}: what becomes of it over the world's time
+    POST   /_world/bundles/BU…            {"status"?, "valid_until"?}: what a reviewer decides; DELETE: it is gone
+    POST   /_world/addresses/AD…          fields as in the answer: changed at the console; DELETE: it is gone
+    POST   /_world/sold_out               {"prefix"}: no number that begins so is for sale any more, as "+1415"
     POST   /_world/taken                  {"phone_number"}: somebody else has bought it
     POST   /_world/account                {"status": "active" | "suspended"}
     POST   /_world/policies               {"buy_owned": "refuse" | "update",

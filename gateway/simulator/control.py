@@ -77,8 +77,11 @@ class Control:
                 return json_reply(201, world.place_entry(given))
             case "POST", ["assistants"]:
                 return json_reply(201, world.add_assistant(given))
-            case "POST", ["bundles"]:
-                return json_reply(201, world.change(lambda now_ms: world.twilio.add_bundle(dict(given), now_ms)))
+            case _, ["bundles" | "addresses", *_]:
+                return self._papers(method, parts, given)
+            case "POST", ["sold_out"]:
+                world.change(lambda now_ms: world.twilio.sell_out(str(given["prefix"])))
+                return json_reply(200, {})
             case "POST", ["taken"]:
                 world.change(lambda now_ms: world.twilio.take(given["phone_number"]))
                 return json_reply(200, {})
@@ -88,6 +91,25 @@ class Control:
                 return _gone(world.change(lambda now_ms: world.vapi.remove(entry_id)))
             case "DELETE", ["assistants", assistant_id]:
                 return _gone(world.change(lambda now_ms: world.vapi.remove_assistant(assistant_id)))
+        return json_reply(404, {"error": "no such control call"})
+
+    def _papers(self, method: str, parts: list[str], given: Mapping[str, Any]) -> Reply:
+        """What people do at the console, and reviewers at Twilio."""
+        world = self._world
+        addresses, papers = world.twilio.addresses, world.twilio.papers
+        match method, parts:
+            case "POST", ["bundles"]:
+                return json_reply(201, world.change(lambda now_ms: papers.add_bundle(dict(given), now_ms)))
+            case "POST", ["bundles", sid]:
+                changed = world.change(lambda now_ms: papers.change_bundle(sid, dict(given), now_ms))
+                return json_reply(200 if changed else 404, changed or {})
+            case "DELETE", ["bundles", sid]:
+                return _gone(world.change(lambda now_ms: papers.remove_bundle(sid)))
+            case "POST", ["addresses", sid]:
+                changed = world.change(lambda now_ms: addresses.change(sid, dict(given)))
+                return json_reply(200 if changed else 404, changed or {})
+            case "DELETE", ["addresses", sid]:
+                return _gone(world.change(lambda now_ms: addresses.remove(sid)))
         return json_reply(404, {"error": "no such control call"})
 
     def _about(self) -> dict[str, Any]:

@@ -41,10 +41,15 @@ KINDS = (
     "not_found_yet",
     "voice_url_unset",
 )
-_WRITES = frozenset({"twilio.buy", "twilio.release", "twilio.update", "vapi.import", "vapi.assign", "vapi.delete"})
+_WRITES = frozenset(
+    {
+        *("twilio.buy", "twilio.release", "twilio.update", "twilio.register"),
+        *("vapi.import", "vapi.assign", "vapi.delete"),
+    }
+)
 # Kinds that mean something for a few operations only.
 _ONLY = {
-    "list_lag": frozenset({"twilio.buy", "twilio.release", "vapi.import", "vapi.delete"}),
+    "list_lag": frozenset({"twilio.buy", "twilio.release", "twilio.register", "vapi.import", "vapi.delete"}),
     "late_effect": _WRITES,
     "twice": _WRITES,
     "taken": frozenset({"twilio.buy"}),

@@ -23,41 +23,83 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Papers:
-    """What Twilio wants before it sells a number: an address (`none`, `any`, `local`), an approved bundle."""
+    """What Twilio wants before it sells a number: an address (`none`, `any`, `local`, `foreign`), a bundle."""
 
     address: str
     bundle: bool
 
 
 COUNTRIES = {
+    "AT": "Austria",
     "AU": "Australia",
+    "BR": "Brazil",
     "CA": "Canada",
     "DE": "Germany",
+    "ES": "Spain",
     "FR": "France",
     "GB": "United Kingdom",
+    "IE": "Ireland",
+    "IL": "Israel",
+    "IT": "Italy",
+    "LU": "Luxembourg",
+    "MX": "Mexico",
+    "NL": "Netherlands",
+    "PL": "Poland",
+    "SE": "Sweden",
     "US": "United States",
     "ZA": "South Africa",
 }
 
 # Monthly price by country and number type, as Twilio's pricing answer writes it (text, type names with spaces).
 PRICES: dict[str, tuple[str, dict[str, str]]] = {
+    "AT": ("USD", {"local": "1.15", "mobile": "6.00"}),
     "AU": ("USD", {"local": "3.00", "mobile": "6.50"}),
+    "BR": ("USD", {"local": "4.25"}),
     "CA": ("USD", {"local": "1.15", "toll free": "2.15"}),
     "DE": ("USD", {"local": "1.15", "mobile": "15.00"}),
+    "ES": ("USD", {"local": "1.15"}),
     "FR": ("USD", {"local": "1.15"}),
     "GB": ("USD", {"local": "1.15", "mobile": "1.15", "toll free": "2.15"}),
+    "IE": ("USD", {"local": "1.15"}),
+    "IL": ("USD", {"local": "4.25"}),
+    "IT": ("USD", {"local": "1.15", "mobile": "28.00"}),
+    "LU": ("USD", {"local": "1.15"}),
+    "MX": ("USD", {"local": "6.25"}),
+    "NL": ("USD", {"local": "1.15", "mobile": "6.00"}),
+    "PL": ("USD", {"local": "1.15"}),
+    "SE": ("USD", {"local": "1.15", "mobile": "3.00"}),
     "US": ("USD", {"local": "1.15", "toll free": "2.15"}),
     "ZA": ("USD", {"local": "1.50", "mobile": "15.00", "national": "1.50"}),
 }
 
+# By country; a kind that asks for something else has an entry of its own.
 PAPERS: dict[str, Papers] = {
+    "AT": Papers("local", bundle=True),
     "AU": Papers("local", bundle=True),
+    "BR": Papers("local", bundle=True),
     "CA": Papers("none", bundle=False),
     "DE": Papers("local", bundle=True),
+    "ES": Papers("local", bundle=True),
     "FR": Papers("local", bundle=True),
     "GB": Papers("any", bundle=True),
+    "IE": Papers("local", bundle=True),
+    # Nobody is known to ask for an address abroad; without one country that does it could not be tried.
+    "IL": Papers("foreign", bundle=False),
+    "IT": Papers("local", bundle=True),
+    "LU": Papers("local", bundle=False),
+    "MX": Papers("any", bundle=False),
+    "NL": Papers("local", bundle=True),
+    "PL": Papers("local", bundle=True),
+    "SE": Papers("none", bundle=False),
     "US": Papers("none", bundle=False),
     "ZA": Papers("any", bundle=False),
+}
+PAPERS_OF_KIND: dict[tuple[str, str], Papers] = {
+    ("GB", "tollfree"): Papers("none", bundle=True),
+    ("NL", "mobile"): Papers("local", bundle=False),
+    ("SE", "mobile"): Papers("none", bundle=True),
+    ("ZA", "mobile"): Papers("local", bundle=True),
+    ("ZA", "national"): Papers("any", bundle=True),
 }
 
 TOLL_FREE_CODES = ("800", "833", "844", "855", "866", "877", "888")
@@ -162,8 +204,23 @@ RANGES: tuple[tuple[str, str, str, int, Place], ...] = (
     ("DE", "local", "+4989", 8, Place("Bayern", "Munich", None, 48.14, 11.58, None)),
     ("DE", "mobile", "+4915735", 6, _NOWHERE),
     ("FR", "local", "+331", 8, Place("Ile-de-France", "Paris", None, 48.86, 2.35, None)),
+    ("AT", "local", "+431", 8, Place("Wien", "Vienna", None, 48.21, 16.37, None)),
+    ("AT", "mobile", "+43676", 7, _NOWHERE),
     ("AU", "local", "+612", 8, Place("New South Wales", "Sydney", None, -33.87, 151.21, None)),
     ("AU", "mobile", "+614", 8, _NOWHERE),
+    ("BR", "local", "+5511", 8, Place("SP", "Sao Paulo", None, -23.55, -46.63, None)),
+    ("ES", "local", "+3491", 7, Place("Madrid", "Madrid", None, 40.42, -3.7, None)),
+    ("IE", "local", "+3531", 7, Place("Leinster", "Dublin", None, 53.35, -6.26, None)),
+    ("IL", "local", "+9723", 7, Place("Tel Aviv", "Tel Aviv", None, 32.08, 34.78, None)),
+    ("IT", "local", "+3906", 8, Place("Lazio", "Rome", None, 41.9, 12.5, None)),
+    ("IT", "mobile", "+39351", 7, _NOWHERE),
+    ("LU", "local", "+35220", 6, Place("Luxembourg", "Luxembourg", None, 49.61, 6.13, None)),
+    ("MX", "local", "+5255", 8, Place("CDMX", "Mexico City", None, 19.43, -99.13, None)),
+    ("NL", "local", "+3120", 7, Place("North Holland", "Amsterdam", None, 52.37, 4.9, None)),
+    ("NL", "mobile", "+316", 8, _NOWHERE),
+    ("PL", "local", "+4822", 7, Place("Mazowieckie", "Warsaw", None, 52.23, 21.01, None)),
+    ("SE", "local", "+468", 7, Place("Stockholm", "Stockholm", None, 59.33, 18.07, None)),
+    ("SE", "mobile", "+4673", 7, _NOWHERE),
     ("ZA", "local", "+2711", 7, Place("Gauteng", "Johannesburg", None, -26.2, 28.05, None)),
     ("ZA", "local", "+2721", 7, Place("Western Cape", "Cape Town", None, -33.93, 18.42, None)),
     ("ZA", "mobile", "+2760", 7, _NOWHERE),

@@ -16,9 +16,11 @@ from gateway.simulator.geography import (
     AREA_CODES,
     COUNTRIES,
     PAPERS,
+    PAPERS_OF_KIND,
     PRICES,
     RANGES,
     TOLL_FREE_CODES,
+    Papers,
     Place,
 )
 
@@ -114,6 +116,10 @@ class Stock:
         """The types sold in `country`: some of local, mobile, tollfree, national."""
         return [kind for where, kind in self._by_kind if where == country]
 
+    def papers(self, country: str, number_type: str) -> Papers:
+        """What has to be shown for this kind of number."""
+        return PAPERS_OF_KIND.get((country, number_type), PAPERS[country])
+
     def knows_area(self, code: str) -> bool:
         return code in AREA_CODES
 
@@ -147,7 +153,8 @@ class Stock:
         if params.get("AreaCode") and country in ("US", "CA"):
             area = self._by_prefix.get(f"+1{params['AreaCode']}")
             blocks = [area] if area in blocks else []
-        blocks = [block for block in blocks if block.size and _fits(block, country, params)]
+        near = self._place_of(params["NearNumber"]) if params.get("NearNumber") else None
+        blocks = [block for block in blocks if block.size and self._fits(block, country, params, near)]
         pattern = contains(params["Contains"]) if params.get("Contains") else None
         matches = _filter(params)
         found: list[Offer] = []
@@ -177,8 +184,42 @@ class Stock:
             if examined > _EXAMINE_AT_MOST:
                 return
 
+    def _fits(self, block: _Block, country: str, params: Mapping[str, str], near: _Block | None) -> bool:
+        place = block.place
+        wanted = (
+            ("InRegion", place.region),
+            ("InLocality", place.locality),
+            ("InRateCenter", place.locality),
+            ("InPostalCode", place.postal_code),
+            ("InLata", place.lata),
+        )
+        for name, refused in _REFUSED_ADDRESSES.items():
+            if params.get(name, "").lower() == "true" and self.papers(country, block.number_type).address in refused:
+                return False
+        if params.get("FaxEnabled", "").lower() == "true":
+            return False
+        for name, value in wanted:
+            if params.get(name) and params[name].casefold() != (value or "").casefold():
+                return False
+        whole = params.get("Contains", "").lstrip("+")
+        if block.prefix.startswith("+1") and re.match(r"[2-9]\d\d.{7}", whole) and block.prefix != f"+1{whole[:3]}":
+            # Ten places that begin with an area code: no other area can match, and looking there would find nothing.
+            return False
+        miles = float(params.get("Distance") or 25)
+        if params.get("NearNumber") and (near is None or not (near is block or _miles(near.place, place) <= miles)):
+            return False
+        if params.get("NearLatLong"):
+            latitude, longitude = (float(part) for part in params["NearLatLong"].split(","))
+            return _miles(Place(None, None, None, latitude, longitude, None), place) <= miles
+        return True
+
+    def _place_of(self, number: str) -> _Block | None:
+        """Where a number belongs, whether or not it is for sale."""
+        lengths = (length for length in range(8, 3, -1) if number[:length] in self._by_prefix)
+        return next((self._by_prefix[number[:length]] for length in lengths), None)
+
     def _offer(self, block: _Block, number: str, country: str | None = None) -> Offer:
-        papers = PAPERS[country or block.country]
+        papers = self.papers(country or block.country, block.number_type)
         mixed = int(number[1:]) * 2654435761 >> 7 & 0xFFFF
         plenty = block.size >= 100
         american = number.startswith("+1")
@@ -197,41 +238,11 @@ class Stock:
         )
 
 
-def _fits(block: _Block, country: str, params: Mapping[str, str]) -> bool:
-    place = block.place
-    wanted = (
-        ("InRegion", place.region),
-        ("InLocality", place.locality),
-        ("InRateCenter", place.locality),
-        ("InPostalCode", place.postal_code),
-        ("InLata", place.lata),
-    )
-    for name, refused in _REFUSED_ADDRESSES.items():
-        if params.get(name, "").lower() == "true" and PAPERS[country].address in refused:
-            return False
-    if params.get("FaxEnabled", "").lower() == "true":
-        return False
-    for name, value in wanted:
-        if params.get(name) and params[name].casefold() != (value or "").casefold():
-            return False
-    whole = params.get("Contains", "").lstrip("+")
-    if block.prefix.startswith("+1") and re.match(r"[2-9]\d\d.{7}", whole) and block.prefix != f"+1{whole[:3]}":
-        # Ten places that begin with an area code: no other area can match, and looking there would find nothing.
-        return False
-    near = params.get("NearNumber")
-    if near and not near.startswith(block.prefix):
-        return False
-    if params.get("NearLatLong"):
-        return _miles(params["NearLatLong"], place) <= float(params.get("Distance") or 25)
-    return True
-
-
-def _miles(near: str, place: Place) -> float:
-    if place.latitude is None or place.longitude is None:
+def _miles(one: Place, other: Place) -> float:
+    if one.latitude is None or one.longitude is None or other.latitude is None or other.longitude is None:
         return math.inf
-    latitude, longitude = (float(part) for part in near.split(","))
-    north = (place.latitude - latitude) * 69.0
-    east = (place.longitude - longitude) * 69.0 * math.cos(math.radians(latitude))
+    north = (other.latitude - one.latitude) * 69.0
+    east = (other.longitude - one.longitude) * 69.0 * math.cos(math.radians(one.latitude))
     return math.hypot(north, east)
 
 

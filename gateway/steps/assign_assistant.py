@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.domain import keys, options
-from gateway.domain.model import Answering, Blocked, Held, Holding, Options, Step, Wanted
+from gateway.domain.model import Answering, Blocked, Extent, Held, Holding, Options, Step, Wanted
 from gateway.domain.recipe import target_of
 from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import answering_for
@@ -162,7 +162,9 @@ def wanted_answering(ctx: Context, entry: Entry) -> Answering:
     if answering.says is not None:
         # Suspending is no change of assistant, so that a return finds what was set by hand.
         return Answering(entry.answering.assistant_id, entry.answering.server_url, answering.says)
-    if answering.assistant_id is None:
+    if answering.assistant_id is None and ctx.tenant.extent is not Extent.FULL:
+        answering = replace(answering, assistant_id=entry.answering.assistant_id)
+    elif answering.assistant_id is None:
         raise Halted(Outcome("needs_assistant", halt=needs_assistant(ctx, None)))
     return replace(answering, server_url=answering.server_url or entry.answering.server_url)
 
@@ -207,10 +209,22 @@ def keep(ctx: Context, tx: Transaction, entry: Entry, now_ms: int) -> None:
 
 
 def ref_of(ctx: Context, found: Answering) -> str:
-    """As `target_of`, but a server that was set by somebody else counts as none, unless we want one of our own."""
+    """As `target_of`, but what was set by somebody else counts as nothing where we want nothing of our own."""
     if found.says is None and ctx.rules.server_url_template is None:
         found = replace(found, server_url=None)
+    if found.says is None and not has_assistant(ctx):
+        found = replace(found, assistant_id=None)
     return target_of(found)
+
+
+def has_assistant(ctx: Context) -> bool:
+    """Whether the tenant is to be answered by a certain assistant; made by hand it may not be."""
+    if ctx.tenant.extent is Extent.FULL:
+        return True
+    try:
+        return assistant_options(ctx).assistant_id is not None
+    except OptionsInvalid:
+        return True
 
 
 def describe(answering: Answering) -> str:

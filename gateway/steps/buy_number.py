@@ -14,7 +14,7 @@ from gateway.domain.model import Blocked, Held, Holding, Intent, IntentStatus, S
 from gateway.domain.retry import asked_pause_ms
 from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
-from gateway.steps import former_names, release_number
+from gateway.steps import former_names, release_number, spare_number
 from gateway.steps.after_restore import hold_back_purchase
 from gateway.steps.choose_number import choose, options_of, require_assistant
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
@@ -235,6 +235,10 @@ def confirm_owned(ctx: Context, intent: Intent) -> Outcome:
     there = ctx.ask(ctx.telephony.provider, lambda deadline: ctx.telephony.fetch(sid, deadline))
     if there is not None and (there.number, there.tag) == (intent.number, ctx.tag):
         return Outcome("still_there", store=lambda tx, now_ms: ctx.put(tx, held_yes(intent, sid), now_ms))
+    if there is not None and (there.number, there.tag) == (intent.number, spare_number.former_tag(ctx)):
+        return spare_number.rename(ctx, intent, sid)
+    if there is not None and there.number == intent.number and spare_number.is_given(ctx, there):
+        return spare_number.given(ctx, there)
     if there is None and ctx.tenant.wanted is Wanted.RELEASED:
         return Outcome("already_gone", store=lambda tx, now_ms: release_number.put_releasing(ctx, tx, now_ms))
     what = "is gone from the Twilio account" if there is None else f"is there under another name ({there.tag!r})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import options
-from gateway.domain.model import Blocked, Intent, Options, Step, Wanted
+from gateway.domain.model import Blocked, Extent, Intent, Options, Step, Wanted
 from gateway.domain.rules import answering_for
 from gateway.errors import OptionsInvalid
 from gateway.ports import NumberWish
@@ -43,7 +43,12 @@ def options_of(ctx: Context) -> Options:
 
 def require_assistant(ctx: Context, wish: Options) -> None:
     """No number is bought for an assistant that does not exist. Raises Halted."""
+    extent = ctx.tenant.extent
+    if extent is Extent.NUMBER:
+        return
     assistant_id = answering_for(ctx.tenant.tenant_key, wish, Wanted.ACTIVE, ctx.rules).assistant_id
+    if assistant_id is None and extent is not Extent.FULL:
+        return
     if assistant_id is not None and ctx.ask(
         ctx.assistants.provider, lambda deadline: ctx.assistants.assistant_exists(assistant_id, deadline)
     ):

@@ -18,7 +18,8 @@ from gateway.domain.recipe import Holdings
 from gateway.domain.retry import pause_ms
 from gateway.domain.rules import Rules
 from gateway.errors import GatewayError, LeaseLost, ProviderError, Refused, TryLater
-from gateway.ports import Assistants, Billing, Clock, Deadline, Telephony
+from gateway.ports import Assistants, Billing, Clock, Deadline, PaperOffice, PriceList, Regulation, Telephony
+from gateway.steps.remembered import Remembered
 from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
 from gateway.store.database import Database, Transaction
@@ -72,11 +73,13 @@ class StepParts:
 
     gate: held while a call is open; the sandbox's clock moves only when nobody holds it.
     is_stopping: no new call starts once it says yes.
+    regulations, prices: what was asked lately, by (country, number type) and by country.
     """
 
     database: Database
     commit: Commit
     telephony: Telephony
+    papers: PaperOffice
     assistants: Assistants
     billing: Billing | None
     clock: Clock
@@ -85,6 +88,8 @@ class StepParts:
     gate: Callable[[], AbstractContextManager[None]]
     is_stopping: Callable[[], bool]
     random: Random
+    regulations: Remembered[tuple[str, str], Regulation | None] = field(default_factory=Remembered)
+    prices: Remembered[str, PriceList | None] = field(default_factory=Remembered)
 
 
 @contextmanager
@@ -163,8 +168,9 @@ class Context:
         self.tenant = tenant
         self.held = held
         self.work = work
-        self.rules = parts.rules
+        self.rules = parts.rules.for_tenant(tenant.tenant_key)
         self.telephony = parts.telephony
+        self.papers = parts.papers
         self.assistants = parts.assistants
 
     @property

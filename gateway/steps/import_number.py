@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.domain import keys
-from gateway.domain.model import Blocked, Held, Holding, Step, Wanted
+from gateway.domain.model import Blocked, Step, Wanted
 from gateway.domain.retry import asked_pause_ms
 from gateway.domain.rules import HOUR_MS
 from gateway.errors import Refused, TryLater, Unclear
 from gateway.ports import Entry, OwnedNumber
 from gateway.steps.after_restore import hold_back
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
-from gateway.steps.release_number import AT_ASSISTANTS, REMOVE, TIDY, check_release_brake
+from gateway.steps.entry_records import forget, former_tag, gained, keep, number_of, put_maybe, refer_to
+from gateway.steps.release_number import REMOVE, TIDY, check_release_brake
 from gateway.steps.take_over_entry import name_it
-from gateway.store import attempts, ledger
+from gateway.store import attempts
 from gateway.store.database import Transaction
 
 IMPORT = "import"
+RENAME = "rename"
 MOST_TRIES = 6
 MOST_IMPORTS = 3
 
@@ -146,9 +148,11 @@ def settle_on(ctx: Context, entries: list[Entry]) -> Outcome:
     doubles = [entry for entry in entries if entry.id != kept.id and entry.tag == ctx.tag]
     if doubles:
         return remove_double(ctx, kept, doubles[0])
-    renamed = name_it(ctx, kept)
-    if renamed is not None:
-        return renamed
+    if keys.is_tag(kept.tag) and kept.tag != ctx.tag:
+        return rename(ctx, kept)
+    named = name_it(ctx, kept)
+    if named is not None:
+        return named
     wiring = wiring_of(ctx)
     if wiring.is_unset and ctx.tenant.tries >= MOST_TRIES and may_import_anew(ctx, kept):
         return import_anew(ctx, kept)
@@ -242,6 +246,38 @@ def remove_double(ctx: Context, kept: Entry, double: Entry) -> Outcome:
     )
 
 
+def rename(ctx: Context, entry: Entry) -> Outcome:
+    """The entry of a number that was spare stock gets its tenant's tag. Safe to repeat."""
+    effect = ctx.effect(
+        ctx.assistants.provider,
+        RENAME,
+        entry.number,
+        lambda deadline: ctx.assistants.rename(entry.id, ctx.tag, deadline),
+        lambda tx, now_ms: put_maybe(ctx, tx, entry.id, now_ms),
+    )
+    detail = {"entry": entry.id, "attempt": effect.attempt.id}
+    renamed, error = effect.value, effect.error
+    if renamed is not None:
+        wiring = wiring_of(ctx)
+
+        def store(tx: Transaction, now_ms: int) -> None:
+            effect.finish(tx, "renamed", now_ms)
+            refer_to(ctx, tx, renamed, now_ms)
+            keep(ctx, tx, renamed, wiring.is_right, now_ms)
+
+        return wired_or_wait(ctx, Outcome("renamed", detail, store, duration_ms=effect.duration_ms), wiring)
+    told = attempts.NOT_PROCESSED if isinstance(error, TryLater) else "refused" if isinstance(error, Refused) else None
+    return Outcome(
+        told or attempts.UNCLEAR,
+        {**detail, "why": str(error)},
+        lambda tx, now_ms: effect.finish(tx, told or attempts.UNCLEAR, now_ms),
+        None if isinstance(error, Refused) else ctx.now_ms() + ctx.pause_ms(ctx.tenant.tries),
+        refused_halt(ctx, error) if isinstance(error, Refused) else None,
+        error,
+        effect.duration_ms,
+    )
+
+
 def may_import_anew(ctx: Context, entry: Entry) -> bool:
     # Those that made nothing do not count: under a slow-down, or lost on the way, they may be many.
     since_ms = ctx.now_ms() - HOUR_MS
@@ -303,13 +339,9 @@ def entries_of(ctx: Context) -> list[Entry]:
     return ctx.ask(ctx.assistants.provider, lambda deadline: ctx.assistants.find(number, deadline))
 
 
-def number_of(ctx: Context) -> str:
-    return str(ctx.held[Step.BUY_NUMBER].detail.get("number", ""))
-
-
 def is_foreign(ctx: Context, entry: Entry) -> bool:
     """Another tenant's, or another installation's: never adopted, never changed."""
-    return keys.is_tag(entry.tag) and entry.tag != ctx.tag
+    return keys.is_tag(entry.tag) and entry.tag not in (ctx.tag, former_tag(ctx))
 
 
 def foreign(ctx: Context, entry: Entry) -> Outcome:
@@ -319,55 +351,6 @@ def foreign(ctx: Context, entry: Entry) -> Outcome:
         f"{ctx.retry_command}"
     )
     return Outcome("ambiguous", {"why": message}, halt=Halt(Blocked.AMBIGUOUS, message))
-
-
-def put_maybe(ctx: Context, tx: Transaction, entry_id: str | None, now_ms: int, *, is_known: bool = False) -> None:
-    """is_known: the platform says that it has the number already."""
-    detail = {"number": number_of(ctx), **({"is_known": True} if is_known else {})}
-    ctx.put(tx, Holding(Step.IMPORT_NUMBER, Held.MAYBE, entry_id, detail), now_ms)
-
-
-def keep(ctx: Context, tx: Transaction, entry: Entry, is_wired: bool, now_ms: int) -> None:
-    """Held once its calls arrive. Anything unclear on the way is looked at once more when it can no longer land.
-
-    Removals too: the entry of a customer who came back in the middle of one may still go, late.
-    """
-    held = Held.YES if is_wired else Held.MAYBE
-    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, AT_ASSISTANTS)
-    if doubt_at_ms is not None:
-        doubt_at_ms += ctx.rules.settle_ms
-    if doubt_at_ms is not None and doubt_at_ms <= now_ms:
-        doubt_at_ms = None
-    ctx.put(tx, Holding(Step.IMPORT_NUMBER, held, entry.id, {"number": entry.number}, doubt_at_ms), now_ms)
-
-
-def refer_to(ctx: Context, tx: Transaction, kept: Entry, now_ms: int) -> None:
-    """This entry is the tenant's from now on, and the one that it held before is gone. Safe to repeat."""
-    held_ref = ctx.held[Step.IMPORT_NUMBER].ref
-    if held_ref is not None and held_ref != kept.id:
-        ledger_lost(ctx, tx, held_ref, "missing", now_ms)
-    gained(ctx, tx, kept, "adopted", now_ms)
-
-
-def gained(ctx: Context, tx: Transaction, entry: Entry, how: str, now_ms: int) -> None:
-    """Once an entry: a crash between a removal and its record lets the next look find it held already."""
-    if ledger.is_held(tx, "entry", entry.id):
-        return
-    provider = ctx.assistants.provider
-    ledger.write(tx, ctx.tenant, "entry", "gained", how, provider, entry.id, entry.number, now_ms)
-
-
-def ledger_lost(ctx: Context, tx: Transaction, ref: str, how: str, now_ms: int) -> None:
-    if not ledger.is_held(tx, "entry", ref):
-        return
-    ledger.write(tx, ctx.tenant, "entry", "lost", how, ctx.assistants.provider, ref, number_of(ctx), now_ms)
-
-
-def forget(ctx: Context, tx: Transaction, ref: str | None, how: str, now_ms: int) -> None:
-    if ref is not None:
-        ledger_lost(ctx, tx, ref, how, now_ms)
-    ctx.put(tx, no(Step.IMPORT_NUMBER), now_ms)
-    ctx.put(tx, no(Step.ASSIGN_ASSISTANT), now_ms)
 
 
 def known_elsewhere(ctx: Context) -> Halt:

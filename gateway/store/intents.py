@@ -29,6 +29,8 @@ def from_row(row: Row) -> Intent:
         sid=row["sid"],
         country=row["country"],
         number_type=row["number_type"],
+        address_sid=row["address_sid"],
+        bundle_sid=row["bundle_sid"],
     )
 
 
@@ -53,12 +55,19 @@ def choose(
     country: str,
     number_type: str,
     now_ms: int,
+    address_sid: str | None = None,
+    bundle_sid: str | None = None,
 ) -> Intent:
-    """Commit to a number. Raises IntegrityError when it, or the generation, has an open intent already."""
+    """Commit to a number, and to the papers that its purchase shows.
+
+    Raises IntegrityError when it, or the generation, has an open intent already.
+    """
     row = tx.one(
         """INSERT INTO intents
-             (tenant_id, generation, number, tag, status, is_exact, chosen_at_ms, country, number_type)
-           VALUES (:tenant_id, :generation, :number, :tag, 'chosen', :is_exact, :now_ms, :country, :number_type)
+             (tenant_id, generation, number, tag, status, is_exact, chosen_at_ms, country, number_type,
+              address_sid, bundle_sid)
+           VALUES (:tenant_id, :generation, :number, :tag, 'chosen', :is_exact, :now_ms, :country, :number_type,
+              :address_sid, :bundle_sid)
            RETURNING *""",
         tenant_id=tenant.id,
         generation=tenant.generation,
@@ -68,6 +77,8 @@ def choose(
         country=country,
         number_type=number_type,
         now_ms=now_ms,
+        address_sid=address_sid,
+        bundle_sid=bundle_sid,
     )
     assert row is not None
     return from_row(row)
@@ -127,7 +138,7 @@ def mark_owned(tx: Transaction, intent: Intent, sid: str) -> None:
 
 
 def end(tx: Transaction, intent: Intent, status: IntentStatus, reason: str, now_ms: int) -> None:
-    """Close an intent as refused, dropped or released."""
+    """Close an intent as refused, dropped, released or given."""
     tx.do(
         """UPDATE intents SET status = :status, version = version + 1, reason = :reason, ended_at_ms = :now_ms
            WHERE id = :id""",
@@ -186,10 +197,10 @@ def refused_since(tx: Transaction, since_ms: int) -> list[Intent]:
 
 
 def was_released(tx: Transaction, tenant: Tenant) -> bool:
-    """Whether this generation's number was given back, and that was proved."""
+    """Whether this generation has come to its end: its number was given back, and that was proved, or to a tenant."""
     row = tx.one(
         """SELECT 1 AS one FROM intents WHERE tenant_id = :tenant_id AND generation = :generation
-             AND status = 'released' LIMIT 1""",
+             AND status IN ('released', 'given') LIMIT 1""",
         tenant_id=tenant.id,
         generation=tenant.generation,
     )
@@ -205,9 +216,33 @@ def first_sends_since(tx: Transaction, since_ms: int) -> list[int]:
     return [row["first_sent_at_ms"] for row in rows]
 
 
+def open_ones(tx: Transaction) -> list[Intent]:
+    """Every number that somebody is committed to, spare stock included."""
+    rows = tx.all("SELECT * FROM intents WHERE status IN ('chosen', 'sent', 'unknown', 'owned') ORDER BY id")
+    return [from_row(row) for row in rows]
+
+
 def of_tenant(tx: Transaction, tenant_id: int) -> list[Row]:
     """Every intent of a tenant, oldest first, for people and exports."""
     return tx.all("SELECT * FROM intents WHERE tenant_id = :tenant_id ORDER BY id", tenant_id=tenant_id)
+
+
+def last_reason(tx: Transaction, tenant_id: int) -> str | None:
+    """Why this tenant's newest refused number could not be had."""
+    row = tx.one(
+        "SELECT reason FROM intents WHERE tenant_id = :tenant_id AND status = 'refused' ORDER BY id DESC LIMIT 1",
+        tenant_id=tenant_id,
+    )
+    return row["reason"] if row else None
+
+
+def owner_of(tx: Transaction, number: str) -> int | None:
+    """The row id of the tenant that is committed to this number, spare stock included."""
+    row = tx.one(
+        "SELECT tenant_id FROM intents WHERE number = :number AND status IN ('chosen', 'sent', 'unknown', 'owned')",
+        number=number,
+    )
+    return row["tenant_id"] if row else None
 
 
 def other_owner(tx: Transaction, number: str, tenant_id: int) -> int | None:

@@ -72,18 +72,37 @@ def save(tx: Transaction, tenant_id: int, record: Subscription, now_ms: int) -> 
 def ensure_manual(tx: Transaction, tenant_id: int, tenant_key: str, now_ms: int) -> Subscription:
     """The record that keeps a tenant made by hand active, `manual:KEY`. Safe to repeat."""
     known = find(tx, MANUAL, tenant_key)
-    if known is not None and known.record.statuses and known.record.statuses[-1].status == "active":
+    if known is not None and is_active(known.record):
         return known.record
+    return hear_manual(tx, tenant_id, tenant_key, known.record if known else None, "active", now_ms)
+
+
+def end_manual(tx: Transaction, tenant_id: int, tenant_key: str, now_ms: int) -> None:
+    """The record of a tenant made by hand has ended, as a subscription does. Safe to repeat."""
+    known = find(tx, MANUAL, tenant_key)
+    if known is not None and is_active(known.record):
+        hear_manual(tx, tenant_id, tenant_key, known.record, "canceled", now_ms)
+
+
+def is_active(record: Subscription) -> bool:
+    return bool(record.statuses) and record.statuses[-1].status == "active"
+
+
+def hear_manual(
+    tx: Transaction, tenant_id: int, tenant_key: str, known: Subscription | None, status: str, now_ms: int
+) -> Subscription:
+    """By hand the last word holds, also within one millisecond."""
+    last_ms = known.statuses[-1].occurred_at_ms if known is not None and known.statuses else 0
     news = News(
         source=MANUAL,
         event_id="",
         type="manual",
-        occurred_at_ms=now_ms,
+        occurred_at_ms=max(now_ms, last_ms + 1),
         subscription_id=tenant_key,
         subscription_issued=False,
-        status="active",
+        status=status,
     )
-    record = hear(known.record if known else None, news, now_ms, "name")
+    record = hear(known, news, now_ms, "name")
     save(tx, tenant_id, record, now_ms)
     return record
 

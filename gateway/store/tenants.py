@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.domain.model import Block, Blocked, Decision, Hold, State, Step, Tenant, Wanted
+from gateway.domain import keys
+from gateway.domain.model import Block, Blocked, Decision, Extent, Hold, State, Step, Tenant, Wanted
 from gateway.store.database import Row, Transaction
 
 
@@ -35,6 +36,7 @@ def from_row(row: Row) -> Tenant:
         self_named=bool(row["self_named"]),
         created_at_ms=row["created_at_ms"],
         updated_at_ms=row["updated_at_ms"],
+        extent=Extent(row["extent"]),
     )
 
 
@@ -84,13 +86,16 @@ def by_key_or_free(tx: Transaction, tenant_key: str) -> Tenant | None:
     return found
 
 
-def create(tx: Transaction, tenant_key: str, now_ms: int, *, self_named: bool = False) -> Tenant:
+def create(
+    tx: Transaction, tenant_key: str, now_ms: int, *, self_named: bool = False, extent: Extent = Extent.FULL
+) -> Tenant:
     """A new tenant in state `new`. Raises IntegrityError when the key is not free."""
     tenant_id = tx.insert(
-        """INSERT INTO tenants (tenant_key, self_named, created_at_ms, updated_at_ms)
-           VALUES (:tenant_key, :self_named, :now_ms, :now_ms) RETURNING id""",
+        """INSERT INTO tenants (tenant_key, self_named, extent, created_at_ms, updated_at_ms)
+           VALUES (:tenant_key, :self_named, :extent, :now_ms, :now_ms) RETURNING id""",
         tenant_key=tenant_key,
         self_named=int(self_named),
+        extent=extent,
         now_ms=now_ms,
     )
     return get(tx, tenant_id)
@@ -161,6 +166,21 @@ def set_hold(tx: Transaction, tenant_id: int, hold: Hold | None, now_ms: int) ->
           id=tenant_id, hold=hold, now_ms=now_ms)  # fmt: skip
 
 
+def raise_extent(tx: Transaction, tenant: Tenant, extent: Extent, now_ms: int) -> Tenant:
+    """The tenant with at least this extent: what somebody gets already is not taken away."""
+    ranks = list(Extent)
+    if ranks.index(extent) <= ranks.index(tenant.extent):
+        return tenant
+    set_extent(tx, tenant.id, extent, now_ms)
+    return get(tx, tenant.id)
+
+
+def set_extent(tx: Transaction, tenant_id: int, extent: Extent, now_ms: int) -> None:
+    """How much the tenant gets from now on."""
+    tx.do("UPDATE tenants SET extent = :extent, updated_at_ms = :now_ms WHERE id = :id",
+          id=tenant_id, extent=extent, now_ms=now_ms)  # fmt: skip
+
+
 def set_block(tx: Transaction, tenant_id: int, block: Block | None) -> None:
     """Note why a tenant does not go on, or that it may again."""
     tx.do(
@@ -186,21 +206,26 @@ def list_page(
     state: str | None = None,
     blocked: str | None = None,
     contains: str | None = None,
+    is_spare: bool | None = None,
     after_id: int = 0,
     limit: int = 100,
 ) -> list[Tenant]:
-    """Tenants by row id, filtered. `blocked` is a code, or `any`."""
+    """Tenants by row id, filtered. `blocked` is a code, or `any`.   is_spare: only spare numbers, or only others."""
     rows = tx.all(
         """SELECT * FROM tenants WHERE id > :after_id
              AND (CAST(:state AS TEXT) IS NULL OR state = :state)
              AND (CAST(:blocked AS TEXT) IS NULL OR blocked_code = :blocked
                   OR (:blocked = 'any' AND blocked_code IS NOT NULL))
              AND (CAST(:contains AS TEXT) IS NULL OR LOWER(tenant_key) LIKE LOWER(:contains) ESCAPE '\\')
+             AND (CAST(:is_spare AS BIGINT) IS NULL
+                  OR (CASE WHEN tenant_key LIKE :spare THEN 1 ELSE 0 END) = :is_spare)
            ORDER BY id LIMIT :limit""",
         after_id=after_id,
         state=state,
         blocked=blocked,
         contains=like(contains),
+        is_spare=None if is_spare is None else int(is_spare),
+        spare=f"{keys.SPARE_PREFIX}%",
         limit=limit,
     )
     return [from_row(row) for row in rows]

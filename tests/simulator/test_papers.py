@@ -93,7 +93,7 @@ def test_a_south_african_number_needs_an_address_anywhere(world: World, call: Ca
 def test_a_german_number_needs_a_german_address_and_a_bundle(world: World, call: Caller) -> None:
     number = search(call, "DE")
     abroad = call.twilio("POST", ADDRESSES, **ADDRESS).json()["sid"]
-    at_home = call.twilio("POST", ADDRESSES, **(ADDRESS | {"IsoCountry": "DE"})).json()["sid"]
+    at_home = call.twilio("POST", ADDRESSES, **(ADDRESS | {"IsoCountry": "DE", "PostalCode": "10115"})).json()["sid"]
     bundle = call.world("POST", "/bundles", {"iso_country": "DE", "number_type": "local"})["sid"]
 
     assert code(call.buy(number)) == (400, 21631)

@@ -107,7 +107,7 @@ def test_twilio_understands_the_rest(twilio: Client, world: World) -> None:
     address = twilio.addresses.create(
         customer_name="Acme", street="1 Main", city="Berlin", region="BE", postal_code="10115", iso_country="DE"
     )
-    world.change(lambda now_ms: world.twilio.add_bundle({"iso_country": "DE"}, now_ms))
+    world.change(lambda now_ms: world.twilio.papers.add_bundle({"iso_country": "DE"}, now_ms))
     bundles = twilio.numbers.v2.regulatory_compliance.bundles.list(iso_country="DE")
 
     assert account.status == "active"
@@ -141,7 +141,7 @@ def test_twilio_raises_for_papers_that_are_missing(twilio: Client) -> None:
             twilio.incoming_phone_numbers.create(phone_number=str(number))
         codes.append(caught.value.code)
     address = twilio.addresses.create(
-        customer_name="Acme", street="1 Main", city="London", region="LDN", postal_code="N1", iso_country="GB"
+        customer_name="Acme", street="1 Main", city="London", region="LDN", postal_code="N1 9GU", iso_country="GB"
     )
     with pytest.raises(TwilioRestException) as caught:
         twilio.incoming_phone_numbers.create(phone_number=str(number), address_sid=str(address.sid))

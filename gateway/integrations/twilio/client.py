@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,12 +18,12 @@ from gateway.errors import Refused
 from gateway.integrations.answers import Operation, doubt, refusal
 from gateway.integrations.http import Api, Http, Params, encoded
 from gateway.integrations.twilio.complaints import NO_NUMBER_IN_AREA_CODE, NOT_FOUND, read_complaint
-from gateway.ports import AvailableNumber, Deadline, NumberWish, OwnedNumber
+from gateway.integrations.twilio.pages import next_page, origin_of, read_pages
+from gateway.ports import AvailableNumber, Deadline, NumberWish, OwnedNumber, Price, PriceList
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SID = re.compile(r"PN[0-9a-f]{32}")
-TARGET = re.compile(r"/(?!/)[!-~]*")
-MOST_PAGES = 1000
+COUNTRY = re.compile(r"[A-Z]{2}")
 # Number type -> its path segment, its name in prices (Twilio OpenAPI, 2026-04-14).
 TYPES = {
     "local": ("Local", "local"),
@@ -32,6 +32,13 @@ TYPES = {
     "national": ("National", "national"),
     "voip": ("Voip", "voip"),
 }
+FILTERS = (
+    ("AreaCode", "area_code"),
+    ("Contains", "contains"),
+    ("InLocality", "locality"),
+    ("InRegion", "region"),
+    ("NearNumber", "near_number"),
+)
 
 
 class _Number(msgspec.Struct):
@@ -70,12 +77,23 @@ class _Account(msgspec.Struct):
 class _Price(msgspec.Struct):
     # A string in practice, a number in Twilio's own schema: kept as it was written.
     number_type: str
+    base_price: msgspec.Raw = msgspec.Raw(b"null")
     current_price: msgspec.Raw = msgspec.Raw(b"null")
+
+    def price(self) -> Price | None:
+        """None where no price is said."""
+        current, base = _text_of(self.current_price), _text_of(self.base_price)
+        if current is None:
+            return None
+        names = {named: ours for ours, (_, named) in TYPES.items()}
+        number_type = names.get(self.number_type, self.number_type.replace(" ", "_"))
+        return Price(number_type, current if base is None else base, current)
 
 
 class _Prices(msgspec.Struct):
     phone_number_prices: list[_Price]
     price_unit: str
+    country: str = ""
 
 
 class TwilioClient:
@@ -94,7 +112,7 @@ class TwilioClient:
 
         self._api = api(base_url)
         self._prices = api(pricing_base_url)
-        self._origin = _origin(base_url)
+        self._origins = (origin_of(base_url),)
         self._account = f"/2010-04-01/Accounts/{quote(account_sid, safe='')}"
         self._numbers = f"{self._account}/IncomingPhoneNumbers"
         self._may_read_account = not username.startswith("SK")
@@ -116,14 +134,14 @@ class TwilioClient:
     def search(self, wish: NumberWish, limit: int, deadline: Deadline) -> list[AvailableNumber]:
         """Numbers for sale that can be called and that need no address we do not have; `[]` when there are none."""
         operation = Operation(self.provider, "search", writes=False)
-        if wish.number_type not in TYPES or not re.fullmatch("[A-Z]{2}", wish.country):
+        if wish.number_type not in TYPES or not COUNTRY.fullmatch(wish.country):
             raise refusal(operation, "the country or the number type is not one that Twilio sells")
-        params = [("PageSize", str(limit)), ("VoiceEnabled", "true"), ("Beta", "false")]
-        if not wish.has_address:
-            params.append(("ExcludeAllAddressRequired", "true"))
-        for name, value in (("AreaCode", wish.area_code), ("Contains", wish.contains), ("InLocality", wish.locality)):
-            if value:
-                params.append((name, value))
+        params = [("PageSize", str(limit))]
+        if not wish.is_only_asking:
+            params += [("VoiceEnabled", "true"), ("Beta", "false")]
+            if not wish.has_address:
+                params.append(("ExcludeAllAddressRequired", "true"))
+        params += [(name, value) for name, field in FILTERS if (value := getattr(wish, field))]
         path = f"{self._account}/AvailablePhoneNumbers/{wish.country}/{TYPES[wish.number_type][0]}.json"
         try:
             offers = self._api.read("search", f"{path}?{encoded(params)}", deadline, _Offers)
@@ -194,39 +212,37 @@ class TwilioClient:
 
     def monthly_price(self, country: str, number_type: str, deadline: Deadline) -> tuple[str, str] | None:
         """(price as received, currency); None when Twilio lists no price for this country and type."""
-        if number_type not in TYPES or not re.fullmatch("[A-Z]{2}", country):
-            return None
-        path = f"/v1/PhoneNumbers/Countries/{country}"
-        prices = self._prices.read_or_none("monthly_price", path, deadline, _Prices)
-        for price in prices.phone_number_prices if prices else ():
-            text = bytes(price.current_price).decode().strip('"')
-            if prices and price.number_type == TYPES[number_type][1] and text != "null":
-                return text, prices.price_unit
+        listed = self._read_prices("monthly_price", country, deadline)
+        for price in listed.prices if listed else ():
+            if listed and price.number_type == number_type:
+                return price.current_price, listed.currency
         return None
+
+    def price_list(self, country: str, deadline: Deadline) -> PriceList | None:
+        """What each kind of number costs there a month; None when Twilio sells nothing there."""
+        return self._read_prices("price_list", country, deadline)
+
+    def _read_prices(self, name: str, country: str, deadline: Deadline) -> PriceList | None:
+        if not COUNTRY.fullmatch(country):
+            return None
+        found = self._prices.read_or_none(name, f"/v1/PhoneNumbers/Countries/{country}", deadline, _Prices)
+        if found is None:
+            return None
+        prices = [each.price() for each in found.phone_number_prices]
+        told = tuple(price for price in prices if price is not None)
+        return PriceList(country, found.country or country, found.price_unit, told)
 
     def _list(self, name: str, params: Params, deadline: Deadline) -> list[OwnedNumber]:
         operation = Operation(self.provider, name, writes=False)
-        target: str | None = f"{self._numbers}.json?{encoded(params)}"
         found: dict[str, OwnedNumber] = {}
-        seen: set[str] = set()
-        while target is not None:
-            if target in seen or len(seen) >= MOST_PAGES:
-                raise doubt(operation, "the list does not come to an end")
-            seen.add(target)
+
+        def read(target: str) -> str | None:
             page = self._api.read(name, target, deadline, _Page)
             found.update((record.sid, record.owned()) for record in page.incoming_phone_numbers)
-            target = self._next(operation, page.next_page_uri)
-        return list(found.values())
+            return next_page(operation, page.next_page_uri, self._origins)
 
-    def _next(self, operation: Operation, uri: str | None) -> str | None:
-        """The next page's target, at our own base URL only: the credentials go with it."""
-        if not uri:
-            return None
-        if uri.startswith(self._origin + "/"):
-            uri = uri[len(self._origin) :]
-        if not TARGET.fullmatch(uri):
-            raise doubt(operation, "the next page of the list is at another address, which is not followed")
-        return uri
+        read_pages(operation, f"{self._numbers}.json?{encoded(params)}", read)
+        return list(found.values())
 
     def _path(self, operation: Operation, sid: str) -> str:
         if not SID.fullmatch(sid):
@@ -234,12 +250,14 @@ class TwilioClient:
         return f"{self._numbers}/{sid}.json"
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _text_of(raw: msgspec.Raw) -> str | None:
+    text = bytes(raw).decode().strip('"')
+    return None if text in ("null", "") else text
 
 
 def _fits(offer: _Offer, wish: NumberWish) -> bool:
+    if wish.is_only_asking:
+        return E164.fullmatch(offer.phone_number) is not None and offer.iso_country == wish.country
     return (
         E164.fullmatch(offer.phone_number) is not None
         and offer.iso_country == wish.country

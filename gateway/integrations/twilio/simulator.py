@@ -1,9 +1,9 @@
 """A pretend Twilio: numbers for sale and numbers of one account, with the answers and errors of the real one.
 
 Shapes follow Twilio's OpenAPI `twilio_api_v2010.json` (2026-04-14), errors its error dictionary. It knows nothing of
-`client.py` beside it, so that the two cannot share a mistake. Answers are shaped in `simulator_answers.py`; addresses,
-bundles and prices are in `simulator_papers.py`. What Twilio does not document (a second purchase of an owned number)
-is a policy, so that both answers can be tried.
+`client.py` beside it, so that the two cannot share a mistake. Answers are shaped in `simulator_answers.py`; addresses
+are in `simulator_addresses.py`, bundles, regulations and prices in `simulator_papers.py`. What Twilio does not
+document (a second purchase of an owned number) is a policy, so that both answers can be tried.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from gateway.integrations.twilio.simulator_addresses import PretendAddresses
 from gateway.integrations.twilio.simulator_answers import (
     FIELDS,
     ROOT,
@@ -63,6 +64,7 @@ class PretendTwilio:
         self._numbers = tables["numbers"]
         self._released = tables["released"]
         self._taken = tables["taken"]
+        self._sold_out = tables["sold_out"]
         self._account = tables["account"]
         self._stock = stock
         self._sid = account_sid
@@ -78,7 +80,8 @@ class PretendTwilio:
         everything = (*self._numbers.values(), *self._released.values())
         self._order = max((record["order"] for record in everything), default=0)
         self._by_number = {record["phone_number"]: sid for sid, record in self._numbers.items()}
-        self._papers = PretendPapers(tables, account_sid, stock, new_hex, record, self.numbers)
+        self.addresses = PretendAddresses(tables, account_sid, new_hex, record, self.numbers)
+        self.papers = PretendPapers(tables, account_sid, stock, self.addresses, new_hex, record)
         if "account" not in self._account:
             self._account["account"] = {"status": "active", "type": "Full", "since_ms": 0}
 
@@ -87,14 +90,14 @@ class PretendTwilio:
     def operation(self, method: str, path: str) -> str | None:
         """`twilio.buy`, `twilio.search`, …; None when the path is none of Twilio's."""
         if not path.startswith(ROOT):
-            return self._papers.operation(method, path)
+            return self.papers.operation(method, path)
         parts = path[len(ROOT) :].removesuffix(".json").split("/")
         if len(parts) == 1:
             return "twilio.account"
         if parts[1] == "AvailablePhoneNumbers":
             return "twilio.search"
         if parts[1] == "Addresses":
-            return "twilio.address"
+            return self.addresses.operation(method, parts[2:])
         if parts[1] != "IncomingPhoneNumbers":
             return "twilio.account"
         if len(parts) == 2 or parts[2] in _TYPES:
@@ -109,7 +112,7 @@ class PretendTwilio:
         if by_key is None:
             return fault(401, 20003, "Authenticate")
         if not path.startswith(ROOT):
-            return self._papers.answer(method, path, params, now_ms)
+            return self.papers.answer(method, path, params, now_ms)
         if self._account["account"]["status"] != "active":
             return fault(403, 20403, f"Account {self._sid} is suspended")
         if not path.endswith(".json"):
@@ -131,8 +134,8 @@ class PretendTwilio:
                 return self._list(path, _TYPES[kind[0]] if kind else None, params, now_ms)
             case _, ["IncomingPhoneNumbers", sid]:
                 return self._one(method, path, sid, params, now_ms, lag_ms)
-            case _, ["Addresses", *_]:
-                return self._papers.answer(method, path, params, now_ms)
+            case _, ["Addresses", *rest]:
+                return self.addresses.answer(method, path, rest, params, now_ms, lag_ms)
         return self._not_found(path)
 
     # For the rest of the world.
@@ -141,15 +144,17 @@ class PretendTwilio:
         return self._numbers.values()
 
     def is_free(self, number: str) -> bool:
-        return number not in self._by_number and number not in self._taken
+        is_nobodys = number not in self._by_number and number not in self._taken
+        return is_nobodys and not (self._sold_out and number.startswith(tuple(self._sold_out)))
+
+    def sell_out(self, prefix: str) -> None:
+        """Nobody can buy a number that begins so any more."""
+        self._sold_out[prefix] = {}
 
     def take(self, number: str) -> None:
         """Somebody else buys this number first, unless it is ours already."""
         if self.is_free(number):
             self._taken[number] = {}
-
-    def add_bundle(self, fields: Record, now_ms: int) -> Record:
-        return self._papers.add_bundle(fields, now_ms)
 
     def put(self, number: str, fields: Record, now_ms: int) -> Record:
         """Place a number in the account without a purchase: somebody else's, or one from before."""
@@ -277,7 +282,7 @@ class PretendTwilio:
             return fault(400, 21422, f"{number} is not available.")
         if kind is not None and offer.number_type != kind:
             return fault(400, 21458 if kind == "tollfree" else 21457, f"{number} is not a {kind} number")
-        refused = self._papers.missing(offer, params)
+        refused = self.papers.missing(offer, params, now_ms)
         if refused is not None:
             return refused
         record = self._new(number, offer.number_type, offer, now_ms)

@@ -93,6 +93,7 @@ class Stock(Protocol):
     @property
     def prices(self) -> Mapping[str, tuple[str, dict[str, str]]]: ...
     def number_types(self, country: str) -> list[str]: ...
+    def papers(self, country: str, number_type: str) -> Any: ...
     def knows_area(self, code: str) -> bool: ...
     def find(self, number: str) -> Any: ...
     def is_number(self, number: str) -> bool: ...
@@ -228,3 +229,29 @@ def page_of(
         "previous_page_uri": link(page - 1) if page else None,
         "next_page_uri": link(page + 1, PageToken=f"PA{shown[-1]['order']}") if more else None,
     }
+
+
+def results_page(key: str, path: str, params: Mapping[str, str], items: list[Record], host: str) -> Answer:
+    """One page of a list of the newer APIs, whose links are whole addresses."""
+    size = page_size(params)
+    if size is None:
+        return fault(400, 20007, "Page size too large")
+    page = int(params.get("Page") or 0)
+    # The token names the first record of the page; a page by its number alone is counted.
+    token = params.get("PageToken", "")
+    start = int(token[2:]) if token.startswith("PT") and token[2:].isdigit() else page * size
+    filters = {k: v for k, v in params.items() if k not in ("Page", "PageToken", "PageSize")}
+
+    def link(number: int, **extra: str) -> str:
+        return host + uri_of(path, {**filters, "PageSize": str(size), "Page": str(number), **extra})
+
+    meta = {
+        "page": page,
+        "page_size": size,
+        "first_page_url": link(0),
+        "previous_page_url": link(page - 1, PageToken=f"PT{max(0, start - size)}") if page else None,
+        "url": link(page, **({"PageToken": token} if token else {})),
+        "next_page_url": link(page + 1, PageToken=f"PT{start + size}") if len(items) > start + size else None,
+        "key": key,
+    }
+    return 200, {key: items[start : start + size], "meta": meta}

@@ -161,14 +161,15 @@ class VapiClient:
         return _same(operation, record, entry_id)
 
     def rename(self, entry_id: str, tag: str, deadline: Deadline) -> Entry:
-        """Set the entry's name, and nothing else; what is left out of a PATCH stays as it is."""
+        """Set the name and nothing else. Safe to repeat."""
         operation = Operation(self.provider, "rename", writes=True)
-        body = {"provider": "twilio", "name": tag}
         path = _path(operation, entry_id)
+        body = {"provider": "twilio", "name": tag}
         record = self._api.write("rename", "PATCH", path, deadline, _Entry, status=200, json=body)
-        if record.name != tag:
-            raise doubt(operation, "Vapi answered with another name", 200)
-        return _same(operation, record, entry_id)
+        entry = _same(operation, record, entry_id)
+        if entry.tag != tag:
+            raise doubt(operation, "Vapi answered about another name", 200)
+        return entry
 
     def remove(self, entry_id: str, deadline: Deadline) -> bool:
         """Delete the entry. True: deleted now; False: Vapi says that it was already gone."""

@@ -11,7 +11,7 @@ import responses
 
 from gateway.errors import ProviderError, Refused, TryLater, Unclear
 from gateway.integrations.twilio.client import TwilioClient
-from gateway.ports import AvailableNumber, NumberWish, OwnedNumber
+from gateway.ports import AvailableNumber, NumberWish, OwnedNumber, Price, PriceList
 from tests.integrations.providers import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -80,6 +80,8 @@ REFUSALS = [
     (400, 21613, "address"),
     (400, 21615, "address"),
     (400, 21631, "address"),
+    (400, 21628, "address_invalid"),
+    (400, 21629, "address_invalid"),
     (400, 21649, "bundle"),
     (400, 21650, "bundle"),
     (400, 21651, "bundle"),
@@ -382,6 +384,26 @@ def test_a_search_asks_for_numbers_that_can_be_called_and_need_no_papers(client:
 
 
 @responses.activate
+def test_a_search_near_a_number_or_in_a_region_says_so(client: TwilioClient) -> None:
+    responses.get(SEARCH_URL, json={"available_phone_numbers": []})
+
+    client.search(NumberWish("US", region="CA", near_number="+14155550100"), 20, DEADLINE)
+
+    assert query()[4:] == [("InRegion", "CA"), ("NearNumber", "+14155550100")]
+
+
+@responses.activate
+def test_a_question_about_a_place_leaves_nothing_out(client: TwilioClient) -> None:
+    silent = offer(capabilities={}, beta=True, address_requirements="local")
+    responses.get(SEARCH_URL, json={"available_phone_numbers": [silent]})
+
+    found = client.search(NumberWish("US", area_code="415", is_only_asking=True), 1, DEADLINE)
+
+    assert [each.region for each in found] == ["CA"]
+    assert query() == [("PageSize", "1"), ("AreaCode", "415")]
+
+
+@responses.activate
 def test_with_an_address_on_file_numbers_that_need_one_are_searched_too(client: TwilioClient) -> None:
     responses.get(SEARCH_URL, json={"available_phone_numbers": [offer(address_requirements="any")]})
 
@@ -531,3 +553,26 @@ def test_a_country_without_prices_has_none(client: TwilioClient) -> None:
 
     assert client.monthly_price("US", "local", DEADLINE) is None
     assert client.monthly_price("../..", "local", DEADLINE) is None
+
+
+@responses.activate
+def test_a_price_list_has_every_kind_in_our_words_and_the_text_as_it_came(client: TwilioClient) -> None:
+    prices = [
+        {"number_type": "local", "base_price": "1.15", "current_price": "1.00"},
+        {"number_type": "toll free", "base_price": None, "current_price": "2.150"},
+        {"number_type": "mobile", "base_price": "1.00", "current_price": None},
+    ]
+    answer = {"phone_number_prices": prices, "price_unit": "usd", "country": "United States", "iso_country": "US"}
+    responses.get(PRICES_URL, json=answer)
+
+    assert client.price_list("US", DEADLINE) == PriceList(
+        "US", "United States", "usd", (Price("local", "1.15", "1.00"), Price("toll_free", "2.150", "2.150"))
+    )
+
+
+@responses.activate
+def test_where_nothing_is_sold_there_is_no_price_list(client: TwilioClient) -> None:
+    responses.get(PRICES_URL, status=404, json=fault(20404, 404))
+
+    assert client.price_list("US", DEADLINE) is None
+    assert client.price_list("us/..", DEADLINE) is None

@@ -1,0 +1,1 @@
+"""What is behind `gateway/provisioner.py`: which database, and each of its calls as an answer that never raises."""
