@@ -89,13 +89,14 @@ def fresh_folder(name: str) -> Path:
 
 
 def environment(folder: Path, providers: StandIn | None, **more: str) -> dict[str, str]:
-    """Sandbox mode with providers of our own, 64 threads, and caps out of the way.
+    """Live mode, whose clock nobody moves, with providers of our own, 64 threads, and caps out of the way.
 
     Without providers nobody listens at their address: for runs in which no call is made.
     """
     url = providers.url if providers else "http://127.0.0.1:9"
     return {
-        "GATEWAY_MODE": "sandbox",
+        "GATEWAY_MODE": "live",
+        "STRIPE_LIVEMODE": "any",
         "GATEWAY_ENV": "bench",
         "DATABASE_URL": f"sqlite:///{folder / 'gateway.db'}",
         "STRIPE_WEBHOOK_SECRET": events.SECRET,

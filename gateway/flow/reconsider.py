@@ -25,8 +25,7 @@ from gateway.domain.model import (
 from gateway.domain.recipe import Holdings, holds_anything, is_complete, target_of
 from gateway.domain.rules import Rules, answering_for
 from gateway.errors import OptionsInvalid
-from gateway.store import holdings as held_store
-from gateway.store import intents, journal, leases, outbox, subscriptions, tenants
+from gateway.store import intents, journal, leases, outbox, situation, subscriptions, tenants
 from gateway.store.database import Transaction
 
 NEEDS_PAPERS = (Blocked.NEEDS_ADDRESS, Blocked.NEEDS_BUNDLE)
@@ -56,15 +55,13 @@ def reconsider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause
 
 def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: str) -> Considered:
     """The same, with what it was decided from."""
-    tenant = tenants.get(tx, tenant_id)
-    held = held_store.of_tenant(tx, tenant_id)
-    links = subscriptions.links_of(tx, tenant_id)
+    found = situation.of_tenant(tx, tenant_id)
+    tenant, held, links, told = found.tenant, found.held, found.links, found.told
     if tenant.extent is not Extent.FULL and any(link.record.source != subscriptions.MANUAL for link in links):
         # Somebody pays for it now.
         tenants.set_extent(tx, tenant_id, Extent.FULL, now_ms)
         tenant = replace(tenant, extent=Extent.FULL)
     needs_reread = any(link.reread_at_ms is not None for link in links)
-    told = subscriptions.options_of(tx, tenant_id)
     verdict = decide(
         tenant.state,
         [link.record for link in links],

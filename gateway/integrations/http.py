@@ -23,8 +23,8 @@ import urllib3.exceptions
 
 from gateway.errors import ProviderError, TryLater
 from gateway.integrations.answers import Answer, Complaint, Operation, doubt, problem, refusal
+from gateway.integrations.plain_answer import LARGEST_ANSWER_BYTES
 from gateway.integrations.transport import (
-    LARGEST_ANSWER_BYTES,
     Broken,
     DeadlineAdapter,
     NotSent,
@@ -46,14 +46,17 @@ Params = Sequence[tuple[str, str]]
 
 
 class Http:
-    """Sends prepared requests: a session per thread, no redirects, no repeats, certificates always verified."""
+    """Sends prepared requests: a transport per thread, no redirects, no repeats, certificates always verified.
+
+    Without a `requests.Session`, whose cookies, hooks and redirects are not wanted here and cost as much as the call.
+    """
 
     def __init__(self, clock: Clock, adapter: Callable[[], requests.adapters.BaseAdapter] = DeadlineAdapter) -> None:
-        """adapter: makes the transport of each thread's session; stories put the pretend world here."""
+        """adapter: makes the transport of each thread; stories put the pretend world here."""
         self.clock = clock
-        self._adapter = adapter
+        self._make_adapter = adapter
         self._local = threading.local()
-        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._adapters: weakref.WeakSet[requests.adapters.BaseAdapter] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def send(self, operation: Operation, request: requests.PreparedRequest, deadline: Deadline) -> Answer:
@@ -77,28 +80,21 @@ class Http:
     def close(self) -> None:
         """Close every thread's connections; those threads may go on and open new ones."""
         with self._lock:
-            sessions = list(self._sessions)
-        for session in sessions:
-            session.close()
+            adapters = list(self._adapters)
+        for adapter in adapters:
+            adapter.close()
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = _Session()
-            session.trust_env = False
-            session.adapters.clear()
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, self._adapter())
-            self._local.session = session
+    def _adapter(self) -> requests.adapters.BaseAdapter:
+        adapter: requests.adapters.BaseAdapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
+            adapter = self._local.adapter = self._make_adapter()
             with self._lock:
-                self._sessions.add(session)
-        return session
+                self._adapters.add(adapter)
+        return adapter
 
     def _attempt(self, request: requests.PreparedRequest, limit: TimeLimit) -> Answer | NotSent | Broken:
         try:
-            response = self._session().send(
-                request, timeout=limit, allow_redirects=False, stream=False, verify=True, proxies={}
-            )
+            response = self._adapter().send(request, stream=False, timeout=limit, verify=True, proxies={})
             body = response.content
         except (NotSent, Broken) as exc:
             return exc
@@ -109,13 +105,6 @@ class Http:
         if len(body) > LARGEST_ANSWER_BYTES:
             return Broken("answer_too_large", response.status_code)
         return Answer(response.status_code, response.headers.get("Retry-After"), body)
-
-
-class _Session(requests.Session):
-    """Sees no redirect in any answer: even without following one, `requests` would prepare its next request."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
 
 
 class Api:

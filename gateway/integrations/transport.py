@@ -23,12 +23,11 @@ from urllib.parse import SplitResult, urlsplit
 import certifi
 import requests
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 from urllib3.util.wait import wait_for_read
 
+from gateway.integrations.plain_answer import LARGEST_ANSWER_BYTES, WholeResponse, plain_head
 from gateway.ports import Clock, Deadline
 
-LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 # Common servers drop an idle connection after 5 s (Node.js) or more; a write on one that is just being dropped would
 # be an unclear purchase, a new handshake is cheap.
 KEEP_IDLE_SECONDS = 4.0
@@ -182,6 +181,24 @@ class _Connection:
     def receive(self, method: str, limit: TimeLimit) -> tuple[requests.Response, bool]:
         """The complete answer, and whether the connection may be used again."""
         self._bytes.limit = limit
+        status = None
+        try:
+            head = plain_head(self._reader.peek(1)) if method != "HEAD" else None
+            if head is None:
+                return self._receive_any(method)
+            status = head.status
+            self._reader.read(head.bytes)
+            body = self._reader.read(head.body_bytes)
+        except Broken:
+            raise
+        except Exception as exc:
+            raise Broken(_reason(exc), status) from None
+        if len(body) < head.body_bytes:
+            raise Broken("truncated", status)
+        return WholeResponse(head.status, head.headers, body), not (head.closes or self._has_leftover())
+
+    def _receive_any(self, method: str) -> tuple[requests.Response, bool]:
+        """An answer of any shape, as the standard library reads it."""
         answer = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         status = None
         try:
@@ -195,13 +212,7 @@ class _Connection:
         if expected is not None and len(body) < expected:
             raise Broken("truncated", status)
         reusable = answer.isclosed() and not answer.will_close and not self._has_leftover()
-        response = requests.Response()
-        response.status_code = status
-        response.headers = CaseInsensitiveDict(answer.headers.items())
-        response.raw = io.BytesIO()
-        response._content = body
-        response._content_consumed = True  # type: ignore[attr-defined]
-        return response, reusable
+        return WholeResponse(status, answer.headers.items(), body), reusable
 
     def _has_leftover(self) -> bool:
         self._bytes.limit = None

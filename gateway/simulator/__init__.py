@@ -33,7 +33,8 @@ Control, JSON in and out, never touched by faults:
     POST   /_world/account                {"status": "active" | "suspended"}
     POST   /_world/policies               {"buy_owned": "refuse" | "update",
                                            "import_twice": "refuse" | "conflict" | "other_org" | "allow",
-                                           "delete_clears_voice_url": bool, "latency_ms": of every answer}
+                                           "delete_clears_voice_url": bool, "latency_ms": of every answer,
+                                           "national_among_local": bool, as with South Africa's 087}
     POST   /_world/stripe/deliveries      {"name", "tenant", "set": {path: value}, "shape": "new" | "old", …}: a signed
                                           event, built and not sent: {"body", "headers", "event_id", "type"}
     GET    /_world/stripe/scenarios       whole stories: {name: [[seconds after the one before, event name, set], …]}

@@ -10,12 +10,14 @@ POLICIES: dict[str, Any] = {
     "import_twice": "refuse",
     "delete_clears_voice_url": False,
     "latency_ms": 0,
+    "national_among_local": False,
 }
 _CHOICES: dict[str, Container[Any]] = {
     "buy_owned": ("refuse", "update"),
     "import_twice": ("refuse", "conflict", "other_org", "allow"),
     "delete_clears_voice_url": (True, False),
     "latency_ms": range(60_001),
+    "national_among_local": (True, False),
 }
 
 

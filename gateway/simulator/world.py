@@ -118,6 +118,8 @@ class World:
         self.billing = Billing(self._tables, self._stripe_secrets, self._stripe_api_key, self.seed, self.record)
         for assistant_id in self._first_assistants if is_new else ():
             self.vapi.add_assistant({"id": assistant_id, "name": "Front desk"}, self.now_ms())
+        if is_new:
+            self.twilio.papers.put_bundle(defaults.BUNDLE, self.now_ms())
         self._tables.commit()
 
     # The clock

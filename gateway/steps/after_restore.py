@@ -26,14 +26,20 @@ def hold_back(ctx: Context, tx: Transaction, now_ms: int) -> None:
 
 def hold_back_purchase(ctx: Context, tx: Transaction, now_ms: int) -> None:
     """The same, and while a number is there that may be this tenant's: the next reconcile says."""
-    hold_back(ctx, tx, now_ms)
-    if not aftermath.has_strays(tx):
+    if aftermath.is_over(tx):
         return
+    hold_back(ctx, tx, now_ms)
     former = [each.subscription_id for each in subscriptions.records_of(tx, ctx.tenant.id) if each.issued]
     tag = aftermath.stray_of(tx, ctx.rules.env, ctx.tenant, former)
     if tag is not None:
         says = f"A number is in the Twilio account under {tag}: the next reconcile takes it over. Nothing was bought."
         raise Halted(Outcome(WAITS, {"why": says}, wait_until_ms=now_ms + STRAY_PAUSE_MS))
+
+
+def look_whether_held_back(ctx: Context) -> None:
+    """`hold_back_purchase`, for a look before the transaction that would send. Raises Halted."""
+    if not ctx.read_one(aftermath.is_over):
+        ctx.read(lambda tx: hold_back_purchase(ctx, tx, ctx.now_ms()))
 
 
 def why(from_ms: int) -> str:

@@ -15,7 +15,7 @@ from gateway.domain.retry import asked_pause_ms
 from gateway.errors import Refused, TryLater
 from gateway.ports import OwnedNumber
 from gateway.steps import former_names, release_number, spare_number
-from gateway.steps.after_restore import hold_back_purchase
+from gateway.steps.after_restore import hold_back_purchase, look_whether_held_back
 from gateway.steps.choose_number import choose, options_of, require_assistant
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
 from gateway.steps.purchase_caps import check_purchase_caps, keep_waiting_for_cap
@@ -39,7 +39,7 @@ def make(ctx: Context) -> Outcome:
             intent = choose(ctx)
         elif intent.status is IntentStatus.CHOSEN:
             # Held back already, it has looked: to look once more would only cost calls.
-            ctx.read(lambda tx: hold_back_purchase(ctx, tx, ctx.now_ms()))
+            look_whether_held_back(ctx)
             keep_waiting_for_cap(ctx, intent)
             require_assistant(ctx, options_of(ctx))
         if intent.status is not IntentStatus.CHOSEN:
@@ -75,7 +75,7 @@ def look_first(ctx: Context, intent: Intent) -> Outcome | None:
     if tagged:
         return adopt(ctx, intent, tagged[0], "found under our tag before buying")
     # While that is so the rest can wait: a reconcile finds what is under other names.
-    ctx.read(lambda tx: hold_back_purchase(ctx, tx, ctx.now_ms()))
+    look_whether_held_back(ctx)
     forgotten = former_names.look(ctx)
     if forgotten is not None:
         return forgotten

@@ -22,10 +22,12 @@ from gateway.ports import Assistants, Billing, Clock, Deadline, PaperOffice, Pri
 from gateway.steps.remembered import Remembered
 from gateway.store import attempts, holdings, journal, leases
 from gateway.store.attempts import Attempt
-from gateway.store.database import Database, Transaction
+from gateway.store.database import Database, Transaction, in_read
 
 T = TypeVar("T")
 
+# How old the answer may be to whether the lease is ours and the provider takes calls.
+STANDS_SECONDS = 0.1
 # What is counted over all tenants is counted by one transaction at a time. One name for all, so that nobody holds one
 # and waits for another.
 BRAKES = "brakes"
@@ -172,6 +174,8 @@ class Context:
         self.telephony = parts.telephony
         self.papers = parts.papers
         self.assistants = parts.assistants
+        # Until when each provider need not be asked about again, by the monotonic clock.
+        self._stands_until: dict[str, float] = {}
 
     @property
     def tag(self) -> str:
@@ -188,13 +192,11 @@ class Context:
 
     def read(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database one consistent question."""
-        with self.parts.database.read() as tx:
-            return question(tx)
+        return in_read(self.parts.database, question)
 
     def read_one(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database a question of one statement."""
-        with self.parts.database.read(is_single=True) as tx:
-            return question(tx)
+        return in_read(self.parts.database, question, is_single=True)
 
     def commit(self, job: Callable[[Transaction], T]) -> T:
         """Write under this lease's fence; raises LeaseLost, or MindChanged when the tenant changed meanwhile."""
@@ -262,7 +264,13 @@ class Context:
             yield deadline
 
     def _stand(self, provider: str) -> None:
-        """Just before a call: the lease is ours and long enough, the provider takes calls."""
+        """Just before a call: the lease is ours and long enough, the provider takes calls.
+
+        Seen by the database a moment ago is seen: what a call may do to others is bounded by its deadline.
+        """
+        began = self.parts.clock.monotonic()
+        if began < self._stands_until.get(provider, 0.0):
+            return
         now_ms = self.now_ms()
         found = self.read_one(lambda tx: leases.look(tx, self.tenant.id, self.tenant.fence, provider))
         if found.lease_until_ms - now_ms < 2 * self.rules.provider_timeout_ms:
@@ -279,6 +287,7 @@ class Context:
                 retry_after_seconds=(found.paused_until_ms - now_ms) / 1000,
                 provider=provider,
             )
+        self._stands_until[provider] = began + STANDS_SECONDS
 
 
 def ambiguous(message: str) -> Outcome:

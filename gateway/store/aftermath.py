@@ -29,6 +29,12 @@ def restored_at_ms(tx: Transaction) -> int | None:
     return int(found) if found else None
 
 
+def is_over(tx: Transaction) -> bool:
+    """Whether nothing is held back: no backup was put back, and no number waits for its tenant. One statement."""
+    sql = "SELECT 1 AS one FROM installation WHERE name = :restored_at OR name LIKE 'stray:%' LIMIT 1"
+    return tx.one(sql, restored_at=RESTORED_AT) is None
+
+
 def finish(tx: Transaction, marked_at_ms: int, now_ms: int) -> bool:
     """Turn purchases and releases on again, unless another backup was put back meanwhile."""
     if restored_at_ms(tx) != marked_at_ms:

@@ -6,6 +6,7 @@ until its deadline has passed and the settle time after it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.model import Step, Tenant
@@ -60,7 +61,7 @@ def finish(
     detail: str | None = None,
 ) -> None:
     """Write down how it ended."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO attempt_outcomes (attempt_id, outcome, code, detail, at_ms, duration_ms)
            VALUES (:attempt_id, :outcome, :code, :detail, :now_ms, :duration_ms)""",
         attempt_id=attempt_id,
@@ -104,24 +105,12 @@ def settle(tx: Transaction, settled: list[Attempt], outcome: str, now_ms: int) -
         finish(tx, attempt.id, outcome, now_ms, max(0, now_ms - attempt.began_at_ms))
 
 
-def last_end_at_ms(tx: Transaction, tenant: Tenant, operations: list[str]) -> int:
+def last_end_at_ms(tx: Transaction, tenant: Tenant, operations: Sequence[str]) -> int:
     """The latest moment at which an attempt of this generation may have reached the provider; 0 when there is none.
 
     Attempts that were clearly not processed do not count.
     """
-    latest = 0
-    for operation in operations:
-        row = tx.one(
-            """SELECT MAX(a.deadline_at_ms) AS at_ms FROM attempts a
-               WHERE a.tenant_id = :tenant_id AND a.generation = :generation AND a.operation = :operation
-                 AND NOT EXISTS (SELECT 1 FROM attempt_outcomes o
-                                 WHERE o.attempt_id = a.id AND o.outcome = 'not_processed')""",
-            tenant_id=tenant.id,
-            generation=tenant.generation,
-            operation=operation,
-        )
-        latest = max(latest, (row["at_ms"] or 0) if row else 0)
-    return latest
+    return latest_deadline_ms(tx, tenant, operations, "NOT EXISTS", ("not_processed",)) or 0
 
 
 def count_since(tx: Transaction, tenant: Tenant, operation: str, number: str, since_ms: int) -> int:
@@ -217,18 +206,22 @@ def has_begun(tx: Transaction, tenant: Tenant, operations: tuple[str, str]) -> b
     return row is not None
 
 
-def last_unclear_end_at_ms(tx: Transaction, tenant: Tenant, operations: list[str]) -> int | None:
+def last_unclear_end_at_ms(tx: Transaction, tenant: Tenant, operations: Sequence[str]) -> int | None:
     """The latest deadline of this generation's attempts that once were unclear, whatever a look proved since."""
-    ends = []
-    for operation in operations:
-        row = tx.one(
-            """SELECT MAX(a.deadline_at_ms) AS at_ms FROM attempts a
-               WHERE a.tenant_id = :tenant_id AND a.generation = :generation AND a.operation = :operation
-                 AND EXISTS (SELECT 1 FROM attempt_outcomes o WHERE o.attempt_id = a.id
-                             AND o.outcome IN ('unclear', 'proved_done'))""",
-            tenant_id=tenant.id,
-            generation=tenant.generation,
-            operation=operation,
-        )
-        ends.append(row["at_ms"] if row else None)
-    return max((at_ms for at_ms in ends if at_ms is not None), default=None)
+    return latest_deadline_ms(tx, tenant, operations, "EXISTS", (UNCLEAR, PROVED_DONE))
+
+
+def latest_deadline_ms(
+    tx: Transaction, tenant: Tenant, operations: Sequence[str], exists: str, outcomes: Sequence[str]
+) -> int | None:
+    """The latest deadline of this generation's attempts of which an outcome `exists`, or does not; None for none."""
+    ended = ", ".join("?" * len(outcomes))
+    named = ", ".join("?" * len(operations))
+    rows = tx.run(
+        f"""SELECT MAX(a.deadline_at_ms) FROM attempts a
+            WHERE a.tenant_id = ? AND a.generation = ? AND a.operation IN ({named})
+              AND {exists} (SELECT 1 FROM attempt_outcomes o WHERE o.attempt_id = a.id AND o.outcome IN ({ended}))""",  # noqa: S608
+        [tenant.id, tenant.generation, *operations, *outcomes],
+    )
+    found: int | None = rows[0][0]
+    return found

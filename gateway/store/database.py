@@ -19,6 +19,8 @@ log = logging.getLogger("gateway.store")
 
 T = TypeVar("T")
 Row = dict[str, Any]
+# A statement and its parameters.
+Question = tuple[str, dict[str, Any]]
 # The first and so many more: a transaction that lost against another one wins soon, or the database has other trouble.
 MOST_TRIES = 5
 
@@ -44,8 +46,19 @@ class Transaction(Protocol):
 
     def one(self, sql: str, **params: Any) -> Row | None: ...
 
+    def all_of(self, *questions: Question) -> list[list[Row]]:
+        """Rows of several statements, in order: for what is read together, in one message where that is dear."""
+        ...
+
     def do(self, sql: str, **params: Any) -> int:
         """Run a statement; how many rows it changed."""
+        ...
+
+    def do_later(self, sql: str, **params: Any) -> None:
+        """Run a statement of which nothing needs to be known, before the next one or the end of its savepoint.
+
+        What is wrong with it is raised then. Values are taken now.
+        """
         ...
 
     def insert(self, sql: str, **params: Any) -> int:
@@ -165,6 +178,18 @@ def in_transaction(database: Database, job: Callable[[Transaction], T], *, is_re
             if not may_repeat or tries == MOST_TRIES:
                 raise
             log.info("transaction.repeated", extra={"fields": {"reason": str(error), "tries": tries}})
+    raise AssertionError("unreachable")
+
+
+def in_read(database: Database, question: Callable[[Transaction], T], *, is_single: bool = False) -> T:
+    """Ask a question in a read transaction of its own, again when the transaction was lost. Changes nothing."""
+    for tries in range(1, MOST_TRIES + 1):
+        try:
+            with database.read(is_single=is_single) as tx:
+                return question(tx)
+        except TransactionLost:
+            if tries == MOST_TRIES:
+                raise
     raise AssertionError("unreachable")
 
 

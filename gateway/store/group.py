@@ -177,11 +177,13 @@ def run_each(tx: Transaction, jobs: Sequence[Job]) -> list[Any]:
     for job in jobs:
         try:
             with tx.savepoint():
-                results.append(job(tx))
+                result = job(tx)
         except Exception as error:
             # A full disk undoes the whole transaction, not this job alone: nothing after it may be written, and what
             # the jobs before it were told is not true any more.
             if tx.is_lost_by(error):
                 raise
             results.append(error)
+        else:
+            results.append(result)
     return results

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from gateway.domain.model import Held, Holding, Step
 from gateway.domain.recipe import ORDER
-from gateway.store.database import Row, Transaction
+from gateway.store.database import Question, Row, Transaction
 
 
 def of_tenant(tx: Transaction, tenant_id: int) -> dict[Step, Holding]:
     """Every step's holding; a step without a row is not held."""
+    sql, params = question(tenant_id)
+    return from_rows(tx.all(sql, **params))
+
+
+def question(tenant_id: int) -> Question:
+    return "SELECT * FROM holdings WHERE tenant_id = :tenant_id", {"tenant_id": tenant_id}
+
+
+def from_rows(rows: Sequence[Row]) -> dict[Step, Holding]:
     held = {step: Holding(step, Held.NO) for step in ORDER}
-    for row in tx.all("SELECT * FROM holdings WHERE tenant_id = :tenant_id", tenant_id=tenant_id):
-        holding = from_row(row)
-        held[holding.step] = holding
-    return held
+    return held | {holding.step: holding for holding in map(from_row, rows)}
 
 
 def from_row(row: Row) -> Holding:
@@ -30,7 +37,7 @@ def from_row(row: Row) -> Holding:
 
 def put(tx: Transaction, tenant_id: int, holding: Holding, now_ms: int) -> None:
     """Store one holding as it is now. Safe to repeat."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO holdings (tenant_id, step, held, ref, detail, doubt_at_ms, updated_at_ms)
            VALUES (:tenant_id, :step, :held, :ref, :detail, :doubt_at_ms, :now_ms)
            ON CONFLICT (tenant_id, step) DO UPDATE SET held = excluded.held, ref = excluded.ref,
@@ -47,7 +54,7 @@ def put(tx: Transaction, tenant_id: int, holding: Holding, now_ms: int) -> None:
 
 def doubt(tx: Transaction, tenant_id: int, step: Step, at_ms: int, now_ms: int) -> None:
     """Have a held thing looked at from `at_ms` on; it counts as held meanwhile."""
-    tx.do(
+    tx.do_later(
         """UPDATE holdings SET doubt_at_ms = :at_ms, updated_at_ms = :now_ms
            WHERE tenant_id = :tenant_id AND step = :step AND held = 'yes'""",
         tenant_id=tenant_id,

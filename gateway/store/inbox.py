@@ -146,7 +146,7 @@ def mark(
 
     try_at_ms: when to look again by itself; None, never.   tries: how often in a row it failed; None counts one more.
     """
-    tx.do(
+    tx.do_later(
         "UPDATE inbox SET status = :status, reason = :reason, try_at_ms = :try_at_ms, "
         "tries = coalesce(:tries, tries + 1), "
         "tenant_id = coalesce(:tenant_id, tenant_id), "
@@ -317,7 +317,7 @@ def put(tx: Transaction, batch: Sequence[Incoming]) -> list[Receipt | StorageUna
         results.append(conflicts.too_many() if refused else Receipt(accepted, duplicates, conflicting))
     # In one order everywhere, so that two processes told the same do not wait for each other.
     for (source, event_id), times in sorted(repeats.items()):
-        tx.do(
+        tx.do_later(
             "UPDATE inbox SET repeats = repeats + :times WHERE source = :source AND event_id = :event_id",
             times=times,
             source=source,
@@ -396,4 +396,4 @@ def probe(tx: Transaction, now_ms: int) -> None:
         now_ms=now_ms,
         body=bytes(8192),
     )
-    tx.do("DELETE FROM inbox WHERE id = :id", id=id)
+    tx.do_later("DELETE FROM inbox WHERE id = :id", id=id)

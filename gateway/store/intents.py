@@ -86,7 +86,7 @@ def choose(
 
 def mark_sent(tx: Transaction, intent: Intent, now_ms: int) -> None:
     """The POST is about to leave. Counted by the caps once, at the first."""
-    tx.do(
+    tx.do_later(
         """UPDATE intents SET status = 'sent', version = version + 1, looks = 0, taken_at_ms = NULL,
              first_sent_at_ms = COALESCE(first_sent_at_ms, :now_ms),
              round_sent_at_ms = COALESCE(round_sent_at_ms, :now_ms)
@@ -98,7 +98,7 @@ def mark_sent(tx: Transaction, intent: Intent, now_ms: int) -> None:
 
 def mark_not_processed(tx: Transaction, intent: Intent) -> None:
     """No POST of this number can have happened: it starts again as a first one."""
-    tx.do(
+    tx.do_later(
         """UPDATE intents SET status = 'chosen', version = version + 1, round_sent_at_ms = NULL, taken_at_ms = NULL
            WHERE id = :id""",
         id=intent.id,
@@ -107,7 +107,7 @@ def mark_not_processed(tx: Transaction, intent: Intent) -> None:
 
 def mark_unknown(tx: Transaction, intent: Intent, *, taken_at_ms: int | None = None) -> None:
     """It may have been bought. `taken_at_ms`: when a clean "not available" came."""
-    tx.do(
+    tx.do_later(
         "UPDATE intents SET status = 'unknown', version = version + 1, taken_at_ms = :taken_at_ms WHERE id = :id",
         id=intent.id,
         taken_at_ms=taken_at_ms,
@@ -116,12 +116,12 @@ def mark_unknown(tx: Transaction, intent: Intent, *, taken_at_ms: int | None = N
 
 def count_look(tx: Transaction, intent: Intent) -> None:
     """One more look that did not settle it."""
-    tx.do("UPDATE intents SET status = 'unknown', looks = looks + 1 WHERE id = :id", id=intent.id)
+    tx.do_later("UPDATE intents SET status = 'unknown', looks = looks + 1 WHERE id = :id", id=intent.id)
 
 
 def start_second_round(tx: Transaction, intent: Intent) -> None:
     """Absence was proved once: the same number starts again."""
-    tx.do(
+    tx.do_later(
         """UPDATE intents SET status = 'chosen', version = version + 1, round = 2, looks = 0,
              round_sent_at_ms = NULL, taken_at_ms = NULL WHERE id = :id""",
         id=intent.id,
@@ -130,7 +130,7 @@ def start_second_round(tx: Transaction, intent: Intent) -> None:
 
 def mark_owned(tx: Transaction, intent: Intent, sid: str) -> None:
     """Bought, and proved to be ours."""
-    tx.do(
+    tx.do_later(
         "UPDATE intents SET status = 'owned', version = version + 1, sid = :sid WHERE id = :id",
         id=intent.id,
         sid=sid,
@@ -139,7 +139,7 @@ def mark_owned(tx: Transaction, intent: Intent, sid: str) -> None:
 
 def end(tx: Transaction, intent: Intent, status: IntentStatus, reason: str, now_ms: int) -> None:
     """Close an intent as refused, dropped, released or given."""
-    tx.do(
+    tx.do_later(
         """UPDATE intents SET status = :status, version = version + 1, reason = :reason, ended_at_ms = :now_ms
            WHERE id = :id""",
         id=intent.id,
@@ -151,7 +151,7 @@ def end(tx: Transaction, intent: Intent, status: IntentStatus, reason: str, now_
 
 def drop_chosen(tx: Transaction, tenant_id: int, now_ms: int) -> None:
     """Forget a number that was chosen and can not have been bought."""
-    tx.do(
+    tx.do_later(
         """UPDATE intents SET status = 'dropped', version = version + 1, reason = 'no longer wanted',
              ended_at_ms = :now_ms WHERE tenant_id = :tenant_id AND status = 'chosen'""",
         tenant_id=tenant_id,
@@ -172,7 +172,7 @@ def candidates_used(tx: Transaction, tenant: Tenant) -> int:
 
 def give_new_candidates(tx: Transaction, tenant: Tenant) -> None:
     """Let the tenant try three candidates anew."""
-    tx.do(
+    tx.do_later(
         "UPDATE intents SET counts_as_candidate = 0 WHERE tenant_id = :tenant_id AND generation = :generation",
         tenant_id=tenant.id,
         generation=tenant.generation,

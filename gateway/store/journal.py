@@ -25,7 +25,7 @@ def write(
     inbox_id: int | None = None,
 ) -> None:
     """Add one line. `detail` holds named fields of ours only, never a vendor's answer."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO journal (tenant_id, at_ms, kind, name, detail, actor, inbox_id)
            VALUES (:tenant_id, :at_ms, :kind, :name, :detail, :actor, :inbox_id)""",
         tenant_id=tenant_id,

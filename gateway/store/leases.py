@@ -114,7 +114,7 @@ def renew(tx: Transaction, tenant_id: int, fence: int, now_ms: int, lease_ms: in
 
 def let_go(tx: Transaction, tenant_id: int, fence: int, next_run_at_ms: int | None) -> None:
     """Give the tenant back, due at `next_run_at_ms`; None: when something wakes it."""
-    tx.do(
+    tx.do_later(
         """UPDATE tenants SET lease_owner = NULL, lease_until_ms = NULL, next_run_at_ms = :next_run_at_ms
            WHERE id = :id AND fence = :fence""",
         id=tenant_id,
@@ -127,7 +127,7 @@ def let_go(tx: Transaction, tenant_id: int, fence: int, next_run_at_ms: int | No
 
 def wake(tx: Transaction, tenant_id: int, now_ms: int) -> None:
     """Make a tenant due now; one under a lease is left to its holder."""
-    tx.do(
+    tx.do_later(
         """UPDATE tenants SET next_run_at_ms = :now_ms
            WHERE id = :id AND (lease_until_ms IS NULL OR lease_until_ms <= :now_ms)""",
         id=tenant_id,

@@ -22,7 +22,7 @@ def write(
     thing: `number` or `entry`.   change: `gained` or `lost`.   how: `bought`, `imported`, `adopted`, `released`,
     `removed`, `missing`.   ref: the provider's id.
     """
-    tx.do(
+    tx.do_later(
         """INSERT INTO ledger (tenant_id, generation, thing, change, how, provider, ref, number, at_ms)
            VALUES (:tenant_id, :generation, :thing, :change, :how, :provider, :ref, :number, :now_ms)""",
         tenant_id=tenant.id,

@@ -13,7 +13,7 @@ def put(
     tx: Transaction, message_id: str, tenant_id: int, message_type: str, body: Mapping[str, Any], now_ms: int
 ) -> None:
     """Queue a message. `message_id` is what the receiver deduplicates by; the same id twice is one message."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO outbox (message_id, tenant_id, type, body, created_at_ms)
            VALUES (:message_id, :tenant_id, :type, :body, :now_ms) ON CONFLICT (message_id) DO NOTHING""",
         message_id=message_id,

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
@@ -40,7 +39,8 @@ from gateway.store.postgres_server import (
     shown,
 )
 from gateway.store.postgres_session import PostgresSession
-from gateway.store.postgres_transaction import Connection, PostgresTransaction
+from gateway.store.postgres_transaction import PostgresTransaction
+from gateway.store.postgres_wire import Connection, wires
 
 POOL_MAX = 4
 # As long as a write on SQLite waits for another one.
@@ -84,8 +84,9 @@ class PostgresDatabase:
         pool = self._opened()
         connection = self._begin(pool, self._begin_writing)
         try:
-            tx = PostgresTransaction(connection)
+            tx = PostgresTransaction(self._wire(connection))
             yield tx
+            tx.send_rest()
             self._commit(connection, tx.wakes)
         finally:
             roll_back(connection)
@@ -98,7 +99,7 @@ class PostgresDatabase:
         pool = self._opened()
         connection = self._begin(pool, self._begin_reading, is_single and self.has_sessions)
         try:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(self._wire(connection))
         finally:
             roll_back(connection)
             pool.putconn(connection)
@@ -138,24 +139,20 @@ class PostgresDatabase:
             words = self.last_words(wakes)
             text = f"{words}; COMMIT".encode() if words else b"COMMIT"
         try:
-            cursor = connection.execute(text)
-            while cursor.nextset():
-                pass
+            found = self._wire(connection).say(text)
         except psycopg.Error as error:
             raise of_commit(error, not (connection.broken or connection.closed)) from error
-        if cursor.statusmessage != "COMMIT":
+        if found.word != b"COMMIT":
             raise TransactionLost("The transaction had failed before its end; nothing of it was stored.")
 
     def _say_and_read_clock(self, connection: Connection, text: str) -> None:
         """Begin; and now and then ask what time it is with the same message."""
         if not self._clock.is_to_be_asked:
-            connection.execute(text.encode())
+            self._wire(connection).say(text.encode())
             return
         asked = self._clock.begin()
-        cursor = connection.execute(f"{text}; {CLOCK}".encode())
-        while cursor.nextset():
-            pass
-        self._clock.hear(int(cursor.fetchall()[0][0]), asked)
+        found = self._wire(connection).say(f"{text}; {CLOCK}".encode())
+        self._clock.hear(int(found.rows[0][0]), asked)
 
     # --- what it is --------------------------------------------------------------------------------------------------
 
@@ -265,6 +262,7 @@ class PostgresDatabase:
                 self._begin_writing = begin_writing(server)
                 self._begin_reading = begin_reading(server)
                 self._end_writing = end_writing(server, self._me).encode()
+                self._wire = wires(may_prepare=not server.is_pooled)
                 self._pool = self._make_pool(server)
             return self._pool
 
@@ -274,10 +272,8 @@ class PostgresDatabase:
             limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
             given = str(conninfo_to_dict(conninfo).get("options") or "")
             conninfo = make_conninfo(conninfo, options=f"{limits} {given}".strip())
-        kwargs: dict[str, Any] = {"autocommit": True, "cursor_factory": RawCursor}
-        if server.is_pooled:
-            # What is prepared belongs to a session, and the next transaction has another one.
-            kwargs["prepare_threshold"] = None
+        # What is prepared belongs to a session; through a pooler the next transaction has another one.
+        kwargs: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
         return ConnectionPool(
             conninfo,
             kwargs=kwargs,

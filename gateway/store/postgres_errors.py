@@ -12,6 +12,7 @@ import psycopg
 
 from gateway.errors import CommitUnknown, DatabaseRefused, StorageUnavailable, TransactionLost
 from gateway.store.database import IntegrityError
+from gateway.store.postgres_wire import NOT_AS_PREPARED
 
 log = logging.getLogger("gateway.store")
 
@@ -45,6 +46,8 @@ def translated(error: psycopg.Error) -> Exception:
         return IntegrityError(error.diag.constraint_name or "a rule of the schema")
     if code in LOST_TO_ANOTHER:
         return TransactionLost("The database gave this transaction up in favour of another one.")
+    if code in NOT_AS_PREPARED:
+        return TransactionLost("The tables were changed since this statement was prepared.")
     if code in CORRUPT:
         return DatabaseRefused(
             "PostgreSQL reports damaged data. Stop every process, and put the newest backup of the server in its "

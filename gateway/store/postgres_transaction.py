@@ -1,6 +1,7 @@
 """An open transaction on PostgreSQL: what is said to the server, in as few messages as can be.
 
-Each message is waited for, and a tenant's whole way is a hundred of them.
+Each message is waited for, and a tenant's whole way is a hundred statements. So what nobody needs an answer to waits
+for the next statement that somebody does, and goes with it.
 """
 
 from __future__ import annotations
@@ -10,66 +11,73 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import RawCursor
-from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGresult
 
 from gateway.errors import DatabaseRefused, StorageUnavailable
-from gateway.store.database import Row, Wakes
+from gateway.store.database import Question, Row, Wakes
 from gateway.store.portable import numbered
 from gateway.store.postgres_errors import translated
+from gateway.store.postgres_wire import Found, Statement, Wire
 
 LOCK_ID = b"hashtextextended(current_schema() || '.' || $1, 0)"
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class PostgresTransaction:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor(binary=True)
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self.committed_calls: list[Callable[[], None]] = []
         self.wakes = Wakes()
         self._savepoints = 0
-        # Ends and beginnings of savepoints: said in one message, and only once something else is to be said.
-        self._unsaid: list[str] = []
+        self._unsent: list[Statement] = []
+        # How many of those are more than beginnings and ends of savepoints.
+        self._put_off = 0
 
-    def _execute(self, text: bytes, params: Any) -> RawCursor[tuple[Any, ...]]:
-        if self._unsaid:
-            self.say("; ".join(self._unsaid))
-            self._unsaid.clear()
+    def send_rest(self) -> None:
+        """Say what was put off."""
+        if self._unsent:
+            self._send([])
+
+    def _send(self, statements: list[Statement]) -> list[Found]:
+        message = [*self._unsent, *statements]
+        self._unsent, self._put_off = [], 0
         try:
-            return self._cursor.execute(text, params)  # type: ignore[return-value]
+            return self._wire.ask_all(message)[len(message) - len(statements) :]
         except psycopg.Error as error:
             raise translated(error) from error
 
-    def _named(self, sql: str, params: dict[str, Any]) -> RawCursor[tuple[Any, ...]]:
-        statement = numbered(sql)
-        return self._execute(statement.text, [params[name] for name in statement.names])
+    def _execute(self, text: bytes, params: list[Any]) -> Found:
+        return self._send([Statement(text, params)])[0]
+
+    def _named(self, sql: str, params: dict[str, Any]) -> Found:
+        return self._send([of(sql, params)])[0]
 
     def all(self, sql: str, **params: Any) -> list[Row]:
-        cursor = self._named(sql, params)
-        names = column_names(cursor.pgresult)
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
+        return rows_of(self._named(sql, params))
 
     def one(self, sql: str, **params: Any) -> Row | None:
         rows = self.all(sql, **params)
         return rows[0] if rows else None
 
+    def all_of(self, *questions: Question) -> list[list[Row]]:
+        return [rows_of(found) for found in self._send([of(sql, params) for sql, params in questions])]
+
     def do(self, sql: str, **params: Any) -> int:
-        return self._named(sql, params).rowcount
+        return self._named(sql, params).count
+
+    def do_later(self, sql: str, **params: Any) -> None:
+        self._unsent.append(of(sql, params))
+        self._put_off += 1
 
     def insert(self, sql: str, **params: Any) -> int:
-        return int(self._named(sql, params).fetchall()[0][0])
+        return int(self._named(sql, params).rows[0][0])
 
     def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-        cursor = self._execute(numbered(sql).text, params)
-        return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+        return self._execute(numbered(sql).text, params).rows
 
     def lock(self, name: str) -> None:
         self._execute(b"SELECT pg_advisory_xact_lock(" + LOCK_ID + b")", [name])
 
     def try_lock(self, name: str) -> bool:
-        return bool(self._execute(b"SELECT pg_try_advisory_xact_lock(" + LOCK_ID + b")", [name]).fetchall()[0][0])
+        return bool(self._execute(b"SELECT pg_try_advisory_xact_lock(" + LOCK_ID + b")", [name]).rows[0][0])
 
     @property
     def outlives_refusals(self) -> bool:
@@ -81,39 +89,52 @@ class PostgresTransaction:
     def is_lost_by(self, error: Exception) -> bool:
         # A table that is not there is nobody's own fault either.
         engine = StorageUnavailable | DatabaseRefused | psycopg.OperationalError | psycopg.ProgrammingError
-        return isinstance(error, engine | psycopg.InternalError) or self._connection.broken
+        return isinstance(error, engine | psycopg.InternalError) or not self._wire.is_usable
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self._savepoints += 1
         name = f"s{self._savepoints}"
         calls = len(self.committed_calls)
-        begin, end = f"SAVEPOINT {name}", f"RELEASE {name}"
-        self._unsaid.append(begin)
+        begin, end = Statement(f"SAVEPOINT {name}".encode(), ()), Statement(f"RELEASE {name}".encode(), ())
+        # What is put off belongs to whoever put it off: a failure must undo nobody else's work.
+        if self._put_off:
+            self.send_rest()
+        self._unsent.append(begin)
         try:
             yield
+            self._release(begin, end)
         except BaseException:
             del self.committed_calls[calls:]
-            if begin in self._unsaid:
-                del self._unsaid[self._unsaid.index(begin) :]
-            elif self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                self._unsaid.clear()
-                self.say(f"ROLLBACK TO {name}; {end}")
+            if any(each is begin for each in self._unsent):
+                del self._unsent[[each is begin for each in self._unsent].index(True) :]
+                self._put_off = 0
+            elif self._wire.is_in_transaction:
+                self._unsent, self._put_off = [], 0
+                self.say(f"ROLLBACK TO {name}; RELEASE {name}")
             raise
-        if self._unsaid[-1:] == [begin]:
-            self._unsaid.pop()
-        else:
-            self._unsaid.append(end)
+
+    def _release(self, begin: Statement, end: Statement) -> None:
+        if self._unsent and self._unsent[-1] is begin:
+            self._unsent.pop()
+            return
+        self._unsent.append(end)
+        if self._put_off:
+            self.send_rest()
 
     def say(self, text: str) -> None:
+        self.send_rest()
         try:
-            self._connection.execute(text.encode())
+            self._wire.say(text.encode())
         except psycopg.Error as error:
             raise translated(error) from error
 
 
-def column_names(result: PGresult | None) -> list[str]:
-    """psycopg's own description of columns says far more, and costs more than the rows."""
-    if result is None:
-        return []
-    return [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+def of(sql: str, params: dict[str, Any]) -> Statement:
+    statement = numbered(sql)
+    return Statement(statement.text, [params[name] for name in statement.names])
+
+
+def rows_of(found: Found) -> list[Row]:
+    names = found.names
+    return [dict(zip(names, row, strict=True)) for row in found.rows]

@@ -34,7 +34,7 @@ def states(tx: Transaction) -> dict[str, ProviderState]:
 
 def pause(tx: Transaction, name: str, until_ms: int, now_ms: int) -> None:
     """Let every worker leave this provider alone until then."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO providers (name, paused_until_ms, pauses, changed_at_ms) VALUES (:name, :until_ms, 1, :now_ms)
            ON CONFLICT (name) DO UPDATE SET changed_at_ms = :now_ms, pauses = providers.pauses + 1,
              paused_until_ms = CASE WHEN providers.paused_until_ms > :until_ms
@@ -47,7 +47,7 @@ def pause(tx: Transaction, name: str, until_ms: int, now_ms: int) -> None:
 
 def went_well(tx: Transaction, name: str) -> None:
     """A call got through: the next pause starts small again."""
-    tx.do("UPDATE providers SET pauses = 0 WHERE name = :name AND pauses > 0", name=name)
+    tx.do_later("UPDATE providers SET pauses = 0 WHERE name = :name AND pauses > 0", name=name)
 
 
 def refuse(tx: Transaction, name: str, reason: str, probe_at_ms: int, now_ms: int) -> bool:
@@ -81,7 +81,7 @@ def take_probe(tx: Transaction, name: str, now_ms: int, next_probe_at_ms: int) -
 
 def accept(tx: Transaction, name: str, now_ms: int) -> None:
     """Close the breaker."""
-    tx.do(
+    tx.do_later(
         "UPDATE providers SET is_refusing = 0, reason = NULL, changed_at_ms = :now_ms WHERE name = :name",
         name=name,
         now_ms=now_ms,

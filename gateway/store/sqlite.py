@@ -21,8 +21,8 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from gateway.errors import DatabaseRefused, StorageUnavailable
 from gateway.store import file
 from gateway.store.closing import refuse_closed
-from gateway.store.database import IntegrityError, Row, Wakes, run_after_commit
-from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY
+from gateway.store.database import IntegrityError, Question, Row, Wakes, run_after_commit
+from gateway.store.sqlite_codes import BUSY, CANNOT_OPEN, CANNOT_STORE, CORRUPT, NOT_A_DATABASE, READ_ONLY, error_code
 from gateway.store.sqlite_migrations import applied_names, apply
 from gateway.store.use import UseLock
 
@@ -54,14 +54,19 @@ class SqliteTransaction:
         rows = self.all(sql, **params)
         return rows[0] if rows else None
 
+    def all_of(self, *questions: Question) -> list[list[Row]]:
+        return [self.all(sql, **params) for sql, params in questions]
+
     def do(self, sql: str, **params: Any) -> int:
         return int(self._execute(sql, params).rowcount)
+
+    def do_later(self, sql: str, **params: Any) -> None:
+        self._execute(sql, params)
 
     def insert(self, sql: str, **params: Any) -> int:
         return int(self._execute(sql, params).fetchall()[0][0])
 
     def run(self, sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
-        """A statement with `?` parameters, for multi-row inserts; its rows, if any."""
         return list(self._execute(sql, params).fetchall())
 
     def lock(self, name: str) -> None:
@@ -392,8 +397,3 @@ def translated_errors(path: Path, beside: Sequence[str] | None = None) -> Iterat
         if code in CANNOT_STORE:
             raise StorageUnavailable(f"The database cannot store anything now: {CANNOT_STORE[code]}.") from error
         raise
-
-
-def error_code(error: Exception) -> int:
-    """The engine's primary code; 0 where it gave none."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

@@ -14,3 +14,8 @@ CANNOT_STORE = {
     READ_ONLY: "the file is read-only",
     CANNOT_OPEN: "the file cannot be opened",
 }
+
+
+def error_code(error: Exception) -> int:
+    """The engine's primary code; 0 where it gave none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF

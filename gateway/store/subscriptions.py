@@ -9,7 +9,7 @@ import msgspec
 from gateway.domain.model import News, Subscription
 from gateway.domain.options import MAX_CHARACTERS, OptionRow
 from gateway.domain.subscriptions import hear
-from gateway.store.database import Row, Transaction
+from gateway.store.database import Question, Row, Transaction
 
 MANUAL = "manual"
 
@@ -46,16 +46,18 @@ def records_of(tx: Transaction, tenant_id: int) -> list[Subscription]:
 
 def links_of(tx: Transaction, tenant_id: int) -> list[Link]:
     """Every record of a tenant with its link, in a fixed order."""
-    rows = tx.all(
-        "SELECT * FROM subscriptions WHERE tenant_id = :tenant_id ORDER BY source, subscription_id",
-        tenant_id=tenant_id,
-    )
-    return [link_from(row) for row in rows]
+    sql, params = links_question(tenant_id)
+    return [link_from(row) for row in tx.all(sql, **params)]
+
+
+def links_question(tenant_id: int) -> Question:
+    sql = "SELECT * FROM subscriptions WHERE tenant_id = :tenant_id ORDER BY source, subscription_id"
+    return sql, {"tenant_id": tenant_id}
 
 
 def save(tx: Transaction, tenant_id: int, record: Subscription, now_ms: int) -> None:
     """Store a record as this tenant's, whoever's it was: who may move one is `flow/apply.py`'s to know."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO subscriptions (source, subscription_id, tenant_id, linked_by, record, updated_at_ms)
            VALUES (:source, :subscription_id, :tenant_id, :linked_by, :record, :now_ms)
            ON CONFLICT (source, subscription_id) DO UPDATE SET tenant_id = excluded.tenant_id,
@@ -112,7 +114,7 @@ def hear_manual(
 
 def ask_again(tx: Transaction, source: str, subscription_id: str, now_ms: int) -> None:
     """Note that the billing system must be asked about this subscription; each call is a new wish."""
-    tx.do(
+    tx.do_later(
         """UPDATE subscriptions SET reread_at_ms =
              CASE WHEN reread_at_ms >= :now_ms THEN reread_at_ms + 1 ELSE :now_ms END
            WHERE source = :source AND subscription_id = :subscription_id""",
@@ -200,7 +202,7 @@ def set_option(tx: Transaction, tenant_id: int, level: str, name: str, value: st
         is_newer = (occurred_at_ms, value) > (known["occurred_at_ms"], known["value"])
         if not is_newer:
             return False
-    tx.do(
+    tx.do_later(
         """INSERT INTO options (tenant_id, level, name, value, occurred_at_ms)
            VALUES (:tenant_id, :level, :name, :value, :occurred_at_ms)
            ON CONFLICT (tenant_id, level, name) DO UPDATE SET
@@ -216,11 +218,13 @@ def set_option(tx: Transaction, tenant_id: int, level: str, name: str, value: st
 
 def options_of(tx: Transaction, tenant_id: int) -> list[OptionRow]:
     """Every word on this tenant's options, of all levels; `options.merge` says which count."""
-    rows = tx.all(
-        "SELECT level, name, value, occurred_at_ms FROM options WHERE tenant_id = :tenant_id ORDER BY name, level",
-        tenant_id=tenant_id,
-    )
-    return [OptionRow(**row) for row in rows]
+    sql, params = options_question(tenant_id)
+    return [OptionRow(**row) for row in tx.all(sql, **params)]
+
+
+def options_question(tenant_id: int) -> Question:
+    sql = "SELECT level, name, value, occurred_at_ms FROM options WHERE tenant_id = :tenant_id ORDER BY name, level"
+    return sql, {"tenant_id": tenant_id}
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.domain import keys
 from gateway.domain.model import Block, Blocked, Decision, Extent, Hold, State, Step, Tenant, Wanted
-from gateway.store.database import Row, Transaction
+from gateway.store.database import Question, Row, Transaction
 
 
 def from_row(row: Row) -> Tenant:
@@ -42,9 +42,14 @@ def from_row(row: Row) -> Tenant:
 
 def get(tx: Transaction, tenant_id: int) -> Tenant:
     """One tenant by its row id, which must exist."""
-    row = tx.one("SELECT * FROM tenants WHERE id = :id", id=tenant_id)
+    sql, params = question(tenant_id)
+    row = tx.one(sql, **params)
     assert row is not None, f"no tenant row {tenant_id}"
     return from_row(row)
+
+
+def question(tenant_id: int) -> Question:
+    return "SELECT * FROM tenants WHERE id = :id", {"id": tenant_id}
 
 
 def lock(tx: Transaction, tenant_id: int) -> Tenant:
@@ -103,7 +108,7 @@ def create(
 
 def add_alias(tx: Transaction, tenant_id: int, alias_key: str) -> None:
     """Let another key mean this tenant. Safe to repeat."""
-    tx.do(
+    tx.do_later(
         """INSERT INTO tenant_aliases (alias_key, tenant_id) VALUES (:alias_key, :tenant_id)
            ON CONFLICT (alias_key) DO NOTHING""",
         alias_key=alias_key,
@@ -123,7 +128,7 @@ def change_mind(tx: Transaction, tenant_id: int, now_ms: int) -> None:
 
     A tenant under a lease becomes due when the lease's holder lets go of it.
     """
-    tx.do(
+    tx.do_later(
         """UPDATE tenants SET version = version + 1, updated_at_ms = :now_ms,
              next_run_at_ms = CASE WHEN lease_until_ms > :now_ms THEN next_run_at_ms ELSE :now_ms END
            WHERE id = :id""",
@@ -137,7 +142,7 @@ def save_decision(
     tx: Transaction, tenant: Tenant, decision: Decision, state: State, generation: int, now_ms: int
 ) -> None:
     """Store what is wanted and where the tenant stands now."""
-    tx.do(
+    tx.do_later(
         """UPDATE tenants SET wanted = :wanted, reason = :reason, changes_at_ms = :changes_at_ms, state = :state,
              generation = :generation, updated_at_ms = :now_ms WHERE id = :id""",
         id=tenant.id,
@@ -152,7 +157,7 @@ def save_decision(
 
 def set_generation(tx: Transaction, tenant_id: int, generation: int, now_ms: int) -> None:
     """Follow a number that bears a later generation than we know of."""
-    tx.do(
+    tx.do_later(
         "UPDATE tenants SET generation = :generation, updated_at_ms = :now_ms WHERE id = :id",
         id=tenant_id,
         generation=generation,
@@ -162,7 +167,7 @@ def set_generation(tx: Transaction, tenant_id: int, generation: int, now_ms: int
 
 def set_hold(tx: Transaction, tenant_id: int, hold: Hold | None, now_ms: int) -> None:
     """Set or lift an operator's hold."""
-    tx.do("UPDATE tenants SET hold = :hold, updated_at_ms = :now_ms WHERE id = :id",
+    tx.do_later("UPDATE tenants SET hold = :hold, updated_at_ms = :now_ms WHERE id = :id",
           id=tenant_id, hold=hold, now_ms=now_ms)  # fmt: skip
 
 
@@ -183,7 +188,7 @@ def set_extent(tx: Transaction, tenant_id: int, extent: Extent, now_ms: int) -> 
 
 def set_block(tx: Transaction, tenant_id: int, block: Block | None) -> None:
     """Note why a tenant does not go on, or that it may again."""
-    tx.do(
+    tx.do_later(
         """UPDATE tenants SET blocked_code = :code, blocked_message = :message, blocked_step = :step,
              blocked_wanted = :wanted, blocked_at_ms = :at_ms WHERE id = :id""",
         id=tenant_id,
@@ -197,7 +202,7 @@ def set_block(tx: Transaction, tenant_id: int, block: Block | None) -> None:
 
 def set_tries(tx: Transaction, tenant_id: int, tries: int) -> None:
     """How often in a row the present step was put off."""
-    tx.do("UPDATE tenants SET tries = :tries WHERE id = :id", id=tenant_id, tries=tries)
+    tx.do_later("UPDATE tenants SET tries = :tries WHERE id = :id", id=tenant_id, tries=tries)
 
 
 def list_page(

@@ -23,6 +23,7 @@ ANN = Operator("ann", "moving in")
 # About where a row is taken over.
 FARTHEST = 130
 PLACES_A_RUN = 4
+PLACES_TO_TRY = (40, 60, 20, 80, 30, 10, 0)
 
 pytestmark = pytest.mark.skipif(not databases.POSTGRES_URL, reason="TEST_POSTGRES_URL is not set")
 
@@ -72,7 +73,10 @@ def test_whatever_comes_between_a_number_has_one_owner_and_nothing_is_bought(
     places = range(FARTHEST) if os.environ.get("EVERY_PLACE") else random.sample(range(FARTHEST), PLACES_A_RUN)
     acted = [happened(tmp_path / str(place), place, meanwhile, is_known) for place in places]
 
-    assert any(acted)
+    # Some places are beyond the end, and at some the second one is kept out: there must be others.
+    assert any(acted) or any(
+        happened(tmp_path / f"more-{place}", place, meanwhile, is_known) for place in PLACES_TO_TRY
+    )
 
 
 def happened(folder: Path, place: int, meanwhile: Callable[[CrowdedSandbox, bytes], None], is_known: bool) -> bool:

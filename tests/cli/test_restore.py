@@ -14,7 +14,7 @@ import pytest
 
 from gateway.scheduler.lock import WorkerLock
 from gateway.store import aftermath, inbox
-from gateway.store.migrate import migrate
+from gateway.store.migrate import migrate, migration_files
 from gateway.store.sqlite import SqliteDatabase
 from tests.cli.conftest import Run
 from tests.stories.sandbox import Sandbox
@@ -40,6 +40,33 @@ def stopped(sandbox: Sandbox) -> Iterator[None]:
 
 def kept(place: Path) -> list[Path]:
     return sorted(place.glob("gateway.db.before-restore-*"))
+
+
+def make_older(path: Path, scratch: Path) -> None:
+    """As a release left it that knew the first two migrations only."""
+    files = migration_files()
+    first = {file.stem: file.read_text(encoding="utf-8") for file in files[:2]}
+    older, database = SqliteDatabase(scratch), SqliteDatabase(path, is_alone=True)
+    older.apply_migrations(first, lambda applied: None)
+    known = columns(older)
+    with database.transaction() as tx:
+        for table, names in columns(database).items():
+            if table not in known:
+                tx.do(f"DROP TABLE {table}")
+            for name in names - known.get(table, names):
+                tx.do(f"ALTER TABLE {table} DROP COLUMN {name}")
+        for file in files[2:]:
+            tx.do("DELETE FROM _sqlite_migrations WHERE name = :name", name=file.stem)
+    older.close()
+    database.close()
+
+
+def columns(database: SqliteDatabase) -> dict[str, set[str]]:
+    """By table, those that others refer to last."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid DESC"
+    with database.read() as tx:
+        tables = [row["name"] for row in tx.all(sql) if not row["name"].startswith("_")]
+        return {table: {row["name"] for row in tx.all(f"PRAGMA table_info({table})")} for table in tables}
 
 
 def tenants_in(path: Path) -> list[str]:
@@ -225,13 +252,7 @@ def test_owner_and_mode_stay_and_the_backup_is_not_touched(acme: Sandbox, backup
 def test_a_backup_of_an_older_release_is_brought_up_to_date(
     acme: Sandbox, backup: Path, run: Run, place: Path
 ) -> None:
-    database = SqliteDatabase(backup, is_alone=True)
-    with database.transaction() as tx:
-        tx.do("DROP TABLE providers")
-        database.utils.execute("DELETE FROM _sqlite_migrations WHERE name >= '0003'")
-        for table in ("holdings", "attempt_outcomes", "attempts", "intents", "ledger", "provider_slots"):
-            tx.do(f"DROP TABLE IF EXISTS {table}")
-    database.close()
+    make_older(backup, place / "scratch.db")
 
     with stopped(acme):
         result = run("restore", str(backup))

@@ -114,8 +114,8 @@ class Server:
             self.connections += 1
             self._open.append(sock)
             thread = threading.Thread(target=self._play, args=(script, sock), daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _play(self, script: Script, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -132,7 +132,7 @@ MUTANTS = (
     ),
     Mutant(
         "no second look at an entry that a call in doubt may still change",
-        "gateway/steps/import_number.py",
+        "gateway/steps/entry_records.py",
         (
             (
                 "    doubt_at_ms = attempts.last_unclear_end_at_ms(tx, ctx.tenant, AT_ASSISTANTS)\n",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -98,6 +99,36 @@ def test_twilio_reads_the_list_page_by_page(twilio: Client) -> None:
     listed = twilio.incoming_phone_numbers.list(page_size=3)
 
     assert [str(one.phone_number)[-1] for one in listed] == ["6", "5", "4", "3", "2", "1", "0"]
+
+
+def test_twilio_reads_papers_page_by_page(twilio: Client, world: World) -> None:
+    for last in range(3):
+        world.change(partial(world.twilio.papers.add_bundle, {"friendly_name": str(last)}))
+        twilio.addresses.create(
+            customer_name=str(last), street="1 Main", city="Durban", region="KZN", postal_code="1", iso_country="ZA"
+        )
+    compliance = twilio.numbers.v2.regulatory_compliance
+
+    addresses = twilio.addresses.list(page_size=2)
+    bundles = compliance.bundles.list(iso_country="GB", page_size=2)
+    regulations = compliance.regulations.list(page_size=4)
+    countries = twilio.pricing.v1.phone_numbers.countries.list(page_size=5)
+
+    assert [address.customer_name for address in addresses] == ["2", "1", "0"]
+    assert [bundle.friendly_name for bundle in bundles] == ["0", "1", "2"]
+    assert len({regulation.sid for regulation in regulations}) == len(regulations) > 8
+    assert len({country.iso_country for country in countries}) == len(countries) > 10
+    assert compliance.regulations(str(regulations[0].sid)).fetch().iso_country == regulations[0].iso_country
+
+
+def test_twilio_raises_for_an_address_that_is_none(twilio: Client) -> None:
+    address = {"customer_name": "A", "city": "Berlin", "region": "BE", "iso_country": "DE"}
+    with pytest.raises(TwilioRestException) as invalid:
+        twilio.addresses.create(street="1 Main", postal_code="x", **address)
+    with pytest.raises(TwilioRestException) as suggested:
+        twilio.addresses.create(street="Lange Str. 1", postal_code="10115", auto_correct_address=False, **address)
+
+    assert (invalid.value.code, suggested.value.code) == (21628, 21629)
 
 
 def test_twilio_understands_the_rest(twilio: Client, world: World) -> None:

@@ -109,6 +109,13 @@ def twilio_answers(call: Caller) -> Iterator[tuple[str, str, Any]]:
     yield "GET", f"{ROOT}/Addresses.json", call.twilio("GET", f"{ACCOUNT}/Addresses.json")
     path = f"{ACCOUNT}/Addresses/{address.json()['sid']}.json"
     yield "GET", f"{ROOT}/Addresses/{{Sid}}.json", call.twilio("GET", path)
+    yield "POST", f"{ROOT}/Addresses/{{Sid}}.json", call.twilio("POST", path, Street="2 Main")
+    number = call.twilio("GET", f"{ACCOUNT}/AvailablePhoneNumbers/ZA/Local.json", PageSize="1").json()
+    call.buy(number["available_phone_numbers"][0]["phone_number"], AddressSid=address.json()["sid"])
+    users = f"{ROOT}/Addresses/{{AddressSid}}/DependentPhoneNumbers.json"
+    yield "GET", users, call.twilio("GET", path.replace(".json", "/DependentPhoneNumbers.json"))
+    unused = call.twilio("POST", f"{ACCOUNT}/Addresses.json", **ADDRESS).json()["sid"]
+    path = f"{ACCOUNT}/Addresses/{unused}.json"
     yield "DELETE", f"{ROOT}/Addresses/{{Sid}}.json", call.twilio("DELETE", path)
     yield "GET", "/2010-04-01/Accounts/{Sid}.json", call.twilio("GET", f"{ACCOUNT}.json")
     yield "GET", f"{ROOT}/Balance.json", call.twilio("GET", f"{ACCOUNT}/Balance.json")
@@ -120,7 +127,11 @@ def twilio_answers(call: Caller) -> Iterator[tuple[str, str, Any]]:
     path = f"/v2/RegulatoryCompliance/Bundles/{bundles.json()['results'][0]['sid']}"
     yield "GET", "/v2/RegulatoryCompliance/Bundles/{Sid}", call.twilio("GET", path)
     path = "/v2/RegulatoryCompliance/Regulations"
-    yield "GET", path, call.twilio("GET", path)
+    regulations = call.twilio("GET", path, PageSize="3")
+    yield "GET", path, regulations
+    yield "GET", path, call.twilio("GET", regulations.json()["meta"]["next_page_url"].partition(".com")[2])
+    sid = regulations.json()["results"][0]["sid"]
+    yield "GET", f"{path}/{{Sid}}", call.twilio("GET", f"{path}/{sid}")
 
 
 def test_every_answer_of_the_pretend_twilio_is_as_described(call: Caller) -> None:
@@ -143,11 +154,19 @@ def test_every_answer_of_the_pretend_twilio_is_as_described(call: Caller) -> Non
             ][0],
         ),
         (
+            "numbers.v2.regulatory_compliance.regulation",
+            lambda call: call.twilio("GET", "/v2/RegulatoryCompliance/Regulations").json()["results"][0],
+        ),
+        (
+            "numbers.v2.regulatory_compliance.bundle",
+            lambda call: call.twilio("GET", "/v2/RegulatoryCompliance/Bundles").json()["results"][0],
+        ),
+        (
             "pricing.v1.phone_number.phone_number_country-instance",
             lambda call: call.twilio("GET", "/v1/PhoneNumbers/Countries/US").json(),
         ),
     ],
-    ids=["account", "number", "address", "offer", "prices"],
+    ids=["account", "number", "address", "offer", "regulation", "bundle", "prices"],
 )
 def test_the_pretend_twilio_has_every_field_of_the_document_and_no_other(
     call: Caller, name: str, read: Callable[[Caller], dict[str, Any]]

@@ -328,6 +328,7 @@ def test_a_tenant_that_somebody_is_just_making_due_is_not_taken_for_one_that_is_
     other = another()
     with database.transaction() as tx:
         leases.wake(tx, acme, NOW_MS)
+        leases.next_due_at_ms(tx)
         with other.transaction() as theirs, pytest.raises(leases.TenantBusy):
             leases.claim_if_due(theirs, acme, NOW_MS, LEASE_MS, "w")
 

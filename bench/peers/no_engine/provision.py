@@ -1,4 +1,4 @@
-"""The calls alone: threads that make them and store nothing. What no engine can pass with this HTTP client.
+"""The calls alone: threads that make them and store nothing. What no engine can pass with plain `requests`.
 
 usage: provision.py --tenants N --threads N --api http://127.0.0.1:PORT
 """

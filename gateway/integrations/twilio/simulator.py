@@ -239,6 +239,10 @@ class PretendTwilio:
         self._searches += 1
         try:
             offers = self._stock.search(rest[0], kind, params, limit, self._searches, self.is_free)
+            if kind == "local" and self._policies["national_among_local"]:
+                # Reported of South Africa: 087 numbers are found as local ones, and bought with national papers only.
+                odd = self._stock.search(rest[0], "national", params, limit // 2, self._searches, self.is_free)
+                offers = [*odd, *offers][:limit]
         except ValueError:
             return fault(400, 20422, "Invalid parameter in the search")
         return 200, {

@@ -86,7 +86,7 @@ class PretendPapers:
                 return fault(400, 21649, "Bundle is not approved for this number.")
         return None
 
-    def add_bundle(self, fields: Record, now_ms: int) -> Record:
+    def put_bundle(self, fields: Mapping[str, Any], now_ms: int) -> Record:
         """A bundle as a person would have made it in the console; approved unless `status` says otherwise.
 
         then: [[seconds, status], …], what becomes of it and when.   valid_until: ISO 8601; rejected from then on.
@@ -106,7 +106,12 @@ class PretendPapers:
         }
         _until_ms(bundle)
         self._bundles[sid] = bundle
-        self._record("bundle_added", sid=sid, status=bundle["status"])
+        return bundle
+
+    def add_bundle(self, fields: Record, now_ms: int) -> Record:
+        """The same while the world is running; the log says so."""
+        bundle = self.put_bundle(fields, now_ms)
+        self._record("bundle_added", sid=bundle["sid"], status=bundle["status"])
         return bundle
 
     def change_bundle(self, sid: str, fields: Record, now_ms: int) -> Record | None:
