@@ -15,6 +15,8 @@ GatewayError
 ├── ChoiceRefused             a customer's choice of a number that cannot be held; says why
 ├── LeaseLost                 another worker owns the tenant, or its record changed: stop, store nothing
 ├── OperatorError             an operator asked for something that cannot be done; says what can
+│   ├── WrongUse              it makes no sense whatever the state of things
+│   └── InHand                somebody works for this tenant just now; in a moment it can be done
 └── ProviderError             named by what to do next
     ├── TryLater              nothing happened; wait
     ├── Refused               nothing happened; a person must change something

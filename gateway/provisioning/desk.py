@@ -37,10 +37,6 @@ class Desk:
     def steps(self) -> StepParts:
         return self._gateway.steps
 
-    @property
-    def settings_env(self) -> str:
-        return self._gateway.settings.env
-
     def operator(self, reason: str) -> Operator:
         return Operator("provisioner", reason)
 

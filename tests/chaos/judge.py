@@ -123,6 +123,7 @@ def judge(scene: Scene, before: Mapping[str, Any]) -> Iterator[Violation]:
     yield from references(scene, before)
     yield from books(scene)
     yield from events(scene)
+    yield from spare_stock(scene)
     for key, customer in scene.customers.items():
         tenant = scene.tenants.get(key)
         if tenant is None:
@@ -227,6 +228,22 @@ def events(scene: Scene) -> Iterator[Violation]:
 
 def visible(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in ("body", "headers")}
+
+
+def spare_stock(scene: Scene) -> Iterator[Violation]:
+    """A spare number is held under its own tag and by its own row, or it is over; it is never both."""
+    for key, tenant in scene.tenants.items():
+        if not key.startswith("spare:") or tenant["blocked_code"] is not None:
+            continue
+        tags = scene.tags(tenant)
+        numbers = [number for number in scene.numbers if number["tag"] in tags]
+        evidence = {"numbers": numbers, "story": story_of(scene, tenant)}
+        if tenant["state"] == ACTIVE:
+            held = [number["sid"] for number in numbers] == [scene.held(tenant, "buy_number")["ref"]]
+            if not held or numbers[0]["phone_number"] != key.removeprefix("spare:") or numbers[0]["tag"] != tags[-1]:
+                yield Violation(f"{key} is active and does not hold just its number.", evidence)
+        elif tenant["state"] != RELEASED or numbers:
+            yield Violation(f"{key} is {tenant['state']} at rest and has {len(numbers)} numbers.", evidence)
 
 
 # --- one tenant ------------------------------------------------------------------------------------------------------

@@ -96,3 +96,38 @@ def test_what_cannot_be_done_is_status_1_and_a_sentence(desk: Desk) -> None:
     assert status == 1
     assert "MAX_PURCHASES_PER_HOUR is 0" in err
     assert "Traceback" not in err
+
+
+def test_a_search_shows_people_and_scripts_what_is_for_sale(desk: Desk) -> None:
+    (offer, *_) = desk.json("numbers", "search", "--area-code", "415", "--limit", "2")
+    assert offer["phone_number"].startswith("+1415")
+    assert set(offer) == {
+        *("phone_number", "display", "locality", "region", "country", "number_type", "capabilities"),
+        *("address_requirements", "price", "currency"),
+    }
+
+    table = desk.done("numbers", "search", "--country", "UK", "--limit", "3").splitlines()
+    assert table[0].split() == ["NUMBER", "E.164", "TYPE", "LOCALITY", "REGION", "CAN", "ADDRESS", "A", "MONTH"]
+    assert table[1].startswith("+44 ")
+    assert desk.done("numbers", "search", "--contains", "9999999999") == "Twilio has none that fit.\n"
+    for words in (("--country", "Atlantis"), ("--area-code", "1"), ("--type", "pigeon"), ("--near", "12")):
+        status, out, err = desk.type("numbers", "search", *words)
+        assert (status, out) == (2, ""), (words, err)
+
+
+def test_prices_and_addresses_are_shown_and_an_address_is_put_on_file_once(desk: Desk) -> None:
+    (listed,) = desk.json("pricing", "US")
+    assert (listed["country"], listed["currency"]) == ("US", "USD")
+    assert {"number_type", "base_price", "current_price"} == set(listed["prices"][0])
+    assert "local" in desk.done("pricing", "uk")
+    assert desk.type("pricing", "Atlantis")[0] == 2
+    assert desk.type("pricing", "QQ")[0] == 1
+
+    address = ("--name", "Acme", "--street", "1 Main Road", "--city", "Cape Town", "--postal-code", "8001")
+    (first,) = desk.json("addresses", "add", *address, "--region", "WC", "--country", "ZA")
+    (second,) = desk.json("addresses", "add", *address, "--region", "WC", "--country", "ZA")
+    assert first == second
+    assert desk.json("addresses", "list") == [first]
+    assert desk.json("addresses", "list", "--country", "US") == []
+    assert first["address_sid"] in desk.done("addresses", "list", "--country", "ZA")
+    assert desk.type("addresses", "add", "--name", "Acme")[0] == 2

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gateway.domain.model import Answering, Held, Holding, Step, Verb, Wanted, Work
+from gateway.domain.model import Answering, Extent, Held, Holding, Step, Verb, Wanted, Work
 from gateway.domain.recipe import (
     ORDER,
     holds_anything,
@@ -70,6 +70,35 @@ def test_doubt_is_settled_before_anything_else_whatever_is_wanted(wanted: Wanted
     assert next_work(wanted, holding(*held), TARGET, NOW_MS) == Work(Verb.LOOK, first)
     assert not is_complete(wanted, holding(*held), TARGET)
     assert holds_anything(holding(*held))
+
+
+@pytest.mark.parametrize(
+    ("held", "number", "entry"),
+    [
+        ((NO, NO, NO), "make buy_number", "make buy_number"),
+        ((YES, NO, NO), None, "make import_number"),
+        ((YES, YES, NO), None, "make assign_assistant"),
+        ((YES, YES, YES), None, None),
+    ],
+    ids=str,
+)
+def test_made_by_hand_a_tenant_may_get_less(held: tuple[Held, ...], number: str | None, entry: str | None) -> None:
+    found = [
+        next_work(Wanted.ACTIVE, holding(*held), TARGET, NOW_MS, extent) for extent in (Extent.NUMBER, Extent.ENTRY)
+    ]
+
+    assert [f"{work.verb} {work.step}" if work else None for work in found] == [number, entry]
+    assert is_complete(Wanted.ACTIVE, holding(*held), TARGET, Extent.NUMBER) is (number is None)
+    assert is_complete(Wanted.ACTIVE, holding(*held), TARGET, Extent.ENTRY) is (entry is None)
+
+
+@pytest.mark.parametrize("extent", Extent)
+def test_whatever_its_extent_all_that_is_held_is_given_back_and_silenced(extent: Extent) -> None:
+    held = holding(YES, YES, YES)
+
+    assert next_work(Wanted.RELEASED, held, TARGET, NOW_MS, extent) == Work(Verb.UNDO, IMPORT)
+    assert next_work(Wanted.SUSPENDED, held, "says:x", NOW_MS, extent) == Work(Verb.MAKE, ASSIGN)
+    assert next_work(Wanted.ACTIVE, held, "says:x", NOW_MS, extent) == Work(Verb.MAKE, ASSIGN)
 
 
 def test_nothing_is_done_while_nothing_is_wanted() -> None:

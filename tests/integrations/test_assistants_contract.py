@@ -152,6 +152,19 @@ def test_assigning_sets_all_that_it_names_whatever_was_set_before_and_is_safe_to
     assert found.answering == expected
 
 
+def test_a_new_name_changes_nothing_else_and_is_safe_to_repeat(
+    assistants: Assistants, pretend: Pretend, number: str
+) -> None:
+    entry = assistants.import_number(number, TAG, pretend.deadline)
+    set_now = assistants.assign(entry.id, Answering(ASSISTANT, "https://x.example", SENTENCE), pretend.deadline)
+
+    for _ in range(2):
+        renamed = assistants.rename(entry.id, "rf:test:0123456789abcdef:2", pretend.deadline)
+
+        assert (renamed.tag, renamed.answering) == ("rf:test:0123456789abcdef:2", set_now.answering)
+        assert assistants.get(entry.id, pretend.deadline) == renamed
+
+
 def test_a_removal_is_for_good_and_safe_to_repeat(assistants: Assistants, pretend: Pretend, number: str) -> None:
     entry = assistants.import_number(number, TAG, pretend.deadline)
 
@@ -175,10 +188,11 @@ OPERATIONS: dict[str, Callable[[Assistants, Pretend], Any]] = {
     "get": lambda assistants, pretend: assistants.get(NOWHERE, pretend.deadline),
     "list_all": lambda assistants, pretend: assistants.list_all(pretend.deadline),
     "import_number": lambda assistants, pretend: assistants.import_number(buy(pretend), TAG, pretend.deadline),
+    "rename": lambda assistants, pretend: assistants.rename(NOWHERE, TAG, pretend.deadline),
     "assign": lambda assistants, pretend: assistants.assign(NOWHERE, Answering(ASSISTANT), pretend.deadline),
     "remove": lambda assistants, pretend: assistants.remove(NOWHERE, pretend.deadline),
 }
-WRITES = ("import_number", "assign", "remove")
+WRITES = ("import_number", "assign", "rename", "remove")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -94,6 +94,19 @@ def test_a_tenant_made_by_hand_has_an_active_record_of_its_own(tx: SqliteTransac
     assert standing(first, NOW, 0) is Standing.ACTIVE
 
 
+def test_the_record_of_a_tenant_made_by_hand_ends_and_begins_again_within_a_moment(
+    tx: SqliteTransaction, acme: int
+) -> None:
+    subscriptions.ensure_manual(tx, acme, "acme", NOW)
+
+    subscriptions.end_manual(tx, acme, "acme", NOW)
+    (ended,) = subscriptions.records_of(tx, acme)
+    begun = subscriptions.ensure_manual(tx, acme, "acme", NOW)
+
+    assert standing(ended, NOW, 0) is Standing.ENDED
+    assert standing(begun, NOW, 0) is Standing.ACTIVE
+
+
 # --- asking the billing system again ---------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from gateway.flow import account, stock
 from gateway.flow.account import Whose
 from gateway.flow.at_once import Ended, Patience, Worked
 from gateway.flow.operate import Operator
+from tests.chaos.judge import judge, read_scene
 from tests.stories.sandbox import Crash, Sandbox
 
 ANN = Operator("ann", "a story")
@@ -84,6 +85,7 @@ def test_asked_again_after_a_crash_it_is_the_same_number_bought_once(
 
     assert (bought.ended, bought.number) == (Ended.DONE, number)
     assert [each["number"] for each in sandbox.purchases()] == [number]
+    assert broken_promises(sandbox) == []
 
 
 def test_a_lost_answer_is_proved_within_the_same_call(sandbox: Sandbox) -> None:
@@ -225,6 +227,7 @@ def test_a_tenants_number_is_given_back_by_its_sid(sandbox: Sandbox) -> None:
     assert sandbox.tenant().hold is Hold.RELEASE
     assert sandbox.export()["state"] == "released"
     assert sandbox.numbers() == []
+    assert broken_promises(sandbox) == []
 
 
 def test_a_number_that_is_not_ours_is_not_given_back(sandbox: Sandbox) -> None:
@@ -357,6 +360,18 @@ def test_a_crash_while_it_is_given_leaves_one_number_with_one_owner(
     assert [each["tag"] for each in sandbox.numbers()] == [keys.tag("dev", "acme", 1)]
     assert len(sandbox.entries()) == 1
     assert len(sandbox.purchases()) == 1
+    assert broken_promises(sandbox) == []
+
+
+def broken_promises(sandbox: Sandbox) -> list[str]:
+    """What the judge of the chaos runs has to say."""
+
+    def rows(sql: str, **params: object) -> list[dict[str, object]]:
+        return [dict(row) for row in sandbox.query(lambda tx: tx.all(sql, **params))]
+
+    log = sandbox.world_call("GET", "log")["entries"]
+    scene = read_scene(rows, sandbox.world.state(), log, [], {})
+    return [str(each) for each in judge(scene, {"numbers": [], "entries": []})]
 
 
 def owners(sandbox: Sandbox) -> list[str]:
