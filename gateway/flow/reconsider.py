@@ -186,7 +186,8 @@ def is_wanted_again(tx: Transaction, tenant: Tenant, decision: Decision) -> bool
 
 
 def note_generation(tx: Transaction, tenant: Tenant, generation: int, now_ms: int) -> None:
-    """A return after a proved release starts anew: same key, new purchase, new tag."""
+    """A return after a proved release starts anew: same key, new purchase, new tag, another choice."""
+    subscriptions.forget_level(tx, tenant.id, "choice")
     journal.write(tx, tenant.id, now_ms, "generation", str(generation), {"reason": "wanted again after its release"})
 
 

@@ -60,6 +60,7 @@ OUTCOMES = {
 # What a note is called, in the same way.
 NOTES = {
     "number.chosen": "Chose {number}",
+    "number.chosen_by_customer": "Its customer chose {number}",
     "number.fallback": "Nothing fitted as asked: looked in {where}, {found} found",
     "address.registered": "Registered the customer's address at Twilio: {sid}",
     "address.found": "The customer's address is on file at Twilio: {sid}",

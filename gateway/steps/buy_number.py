@@ -20,7 +20,7 @@ from gateway.steps.choose_number import choose, options_of, require_assistant
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, ambiguous, no
 from gateway.steps.papers import how_to_give_a_bundle, how_to_give_an_address
 from gateway.steps.purchase_caps import check_purchase_caps, keep_waiting_for_cap
-from gateway.steps.refused_papers import BUY, choose_anew, waits_for_papers
+from gateway.steps.settle_papers import BUY, settle, settle_anew, waits_for_papers
 from gateway.store import attempts, intents, ledger
 from gateway.store.attempts import Attempt
 from gateway.store.database import Transaction
@@ -39,13 +39,15 @@ def make(ctx: Context) -> Outcome:
         if intent is None:
             intent = choose(ctx)
         elif intent.status is IntentStatus.CHOSEN and waits_for_papers(ctx):
-            # Nothing was bought: which number, and with which papers, is decided anew.
-            intent = choose_anew(ctx, intent)
+            # Nothing was bought: what is shown, and perhaps for which number, is decided anew.
+            intent = settle_anew(ctx, intent)
         elif intent.status is IntentStatus.CHOSEN:
             # Held back already, it has looked: to look once more would only cost calls.
             look_whether_held_back(ctx)
             keep_waiting_for_cap(ctx, intent)
             require_assistant(ctx, options_of(ctx))
+            if intent.first_sent_at_ms is None:
+                intent = settle(ctx, intent)
         if intent.status is not IntentStatus.CHOSEN:
             # The holding said no while the intent says otherwise: doubt wins.
             return Outcome("in_doubt", store=lambda tx, now_ms: put_maybe(ctx, tx, intent, now_ms))

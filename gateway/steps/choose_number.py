@@ -34,13 +34,9 @@ def choose(ctx: Context) -> Intent:
         raise Halted(no_numbers(ctx, wish, "three candidates were refused"))
     prices.require_price(ctx, *kind)
     found = exactly(ctx, wish.phone_number, kind) if wish.phone_number else candidates(ctx, wish, kind)
-    is_free_of_papers = wish.phone_number is not None and kind[0] in WITHOUT_PAPERS
-    requirements = [NO_ADDRESS] if is_free_of_papers else [each.address_requirements for each in found.numbers]
     if not found.numbers and wish.phone_number is None:
         raise Halted(no_numbers(ctx, wish, "Twilio has none free that fits", found.tried))
-    address = papers.plan_address(ctx, wish, kind, requirements, bundle)
-    papers.require_bundle(ctx, kind, bundle)
-    sid = address.sid if address.words is None else register_address.on_file(ctx, address.words, kind)
+    address, sid = shown_address(ctx, wish, kind, bundle, found.numbers)
     numbers = [each.number for each in found.numbers if is_fit(each, address, kind)]
     chosen = Chosen([wish.phone_number] if wish.phone_number else numbers, kind, sid, bundle.sid, found.tried)
     return commit_to(ctx, wish, chosen)
@@ -55,6 +51,22 @@ class Chosen:
     address_sid: str | None
     bundle_sid: str | None
     tried: tuple[find_numbers.Tried, ...] = ()
+
+
+def shown_address(
+    ctx: Context, wish: Options, kind: tuple[str, str], bundle: papers.BundlePlan, numbers: list[AvailableNumber]
+) -> tuple[papers.AddressPlan, str | None]:
+    """The address for these numbers, and its SID, put on file if need be; none of them: of an exact number.
+
+    Raises Halted while an address or a bundle is missing.
+    """
+    requirements = [each.address_requirements for each in numbers]
+    if not requirements and kind[0] in WITHOUT_PAPERS:
+        requirements = [NO_ADDRESS]
+    address = papers.plan_address(ctx, wish, kind, requirements, bundle)
+    papers.require_bundle(ctx, kind, bundle)
+    sid = address.sid if address.words is None else register_address.on_file(ctx, address.words, kind)
+    return address, sid
 
 
 def kind_of(ctx: Context, wish: Options) -> tuple[str, str]:
@@ -208,7 +220,8 @@ def no_numbers(ctx: Context, wish: Options, why: str, tried: tuple[find_numbers.
 def awaiting_choice(ctx: Context) -> Outcome:
     key = ctx.tenant.tenant_key
     message = (
-        f"{key} waits for its customer to choose a number. Nothing was bought. To choose for them: "
+        f"{key} waits for its customer to choose a number. Nothing was bought. A link for them: "
+        f"python -m gateway tenants choose-link {key}. To choose for them: "
         f'python -m gateway tenants set {key} phone_number=+… --reason "chosen by phone"'
     )
     return Outcome("awaiting_choice", halt=Halt(Blocked.AWAITING_CHOICE, message))

@@ -209,7 +209,8 @@ def how_to_give_an_address(tenant_key: str, kind: Kind) -> str:
     return (
         f'Give it: python -m gateway tenants set {tenant_key} {lines} --reason "…" (and address_country=… where it is '
         f"not in {kind[0]}), name one that is on file as address_sid=AD…, or for every customer address_sid under "
-        f"[{kind[0]}.{kind[1]}] in TWILIO_COMPLIANCE_FILE. {another_kind(tenant_key)}"
+        f"[{kind[0]}.{kind[1]}] in TWILIO_COMPLIANCE_FILE. Or let the customer say it: python -m gateway tenants "
+        f"choose-link {tenant_key}. {another_kind(tenant_key)}"
     )
 
 

@@ -84,6 +84,17 @@ def choose(
     return from_row(row)
 
 
+def set_papers(tx: Transaction, intent: Intent, address_sid: str | None, bundle_sid: str | None) -> None:
+    """What the purchases of this number show, as long as none was sent."""
+    tx.do(
+        """UPDATE intents SET address_sid = :address_sid, bundle_sid = :bundle_sid, version = version + 1
+           WHERE id = :id AND status = 'chosen'""",
+        id=intent.id,
+        address_sid=address_sid,
+        bundle_sid=bundle_sid,
+    )
+
+
 def mark_sent(tx: Transaction, intent: Intent, now_ms: int) -> None:
     """The POST is about to leave. Counted by the caps once, at the first."""
     tx.do_later(
