@@ -419,3 +419,30 @@ def test_a_process_reads_its_environment_once_and_can_forget_the_secrets(tmp_pat
     )
 
     assert done.stdout == "ok\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", ()), ("region", ("region",)), (" Region , ANY ", ("region", "any")), ("any", ("any",))],
+)
+def test_fall_backs_are_read_in_their_order(text: str, expected: tuple[str, ...]) -> None:
+    assert load({"NUMBER_FALLBACK": text}).signup.number_fallback == expected
+
+
+@pytest.mark.parametrize("text", ["any,region", "region,region", "near", "region,,any", ","])
+def test_fall_backs_that_make_no_sense_are_refused(text: str) -> None:
+    assert names(problems({"NUMBER_FALLBACK": text})) == ["NUMBER_FALLBACK"]
+
+
+def test_price_ceilings_are_read_as_text_with_their_currency() -> None:
+    ceilings = load({"PRICE_CEILING": "local=2.00 USD, toll_free = 3 eur"}).signup.price_ceilings
+
+    assert ceilings == {"local": ("2.00", "USD"), "toll_free": ("3", "EUR")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2.00 USD", "local=2.00", "local=-1 USD", "local=1e3 USD", "landline=1 USD", "local=1 USD,local=2 USD", ","],
+)
+def test_price_ceilings_that_make_no_sense_are_refused(text: str) -> None:
+    assert set(names(problems({"PRICE_CEILING": text}))) == {"PRICE_CEILING"}

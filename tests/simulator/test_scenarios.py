@@ -14,6 +14,7 @@ from tests.stories.sandbox import Sandbox
 ENDS = {
     "signup": ("active", 1),
     "trial": ("active", 1),
+    "needs-papers": ("active", 1),
     "payment-fails-and-recovers": ("active", 1),
     "payment-fails-for-good": ("suspended", 1),
     "pause-and-resume": ("active", 1),

@@ -53,6 +53,15 @@ TYPES: dict[str, str] = {
 }
 _NAMES = {kind: name for name, kind in reversed(TYPES.items())}
 
+_PAPERS = {
+    "metadata.company_name": "Mia (Pty) Ltd",
+    "metadata.street": "1 Long Street",
+    "metadata.city": "Cape Town",
+    "metadata.region": "Western Cape",
+    "metadata.postal_code": "8001",
+    "metadata.bundle_sid": "BU" + "5c" * 16,
+}
+
 # Whole stories: (seconds after the one before, name, overrides).
 SCENARIOS: dict[str, list[tuple[int, str, dict[str, str]]]] = {
     "signup": [
@@ -66,6 +75,13 @@ SCENARIOS: dict[str, list[tuple[int, str, dict[str, str]]]] = {
         (TRIAL_S - 3 * DAY_S, "subscription.trial_will_end", {}),
         (3 * DAY_S, "subscription.active", {}),
         (1, "invoice.paid", {}),
+    ],
+    # The bundle is one that the pretend Twilio approves a day after its world began.
+    "needs-papers": [
+        (0, "checkout.completed", {"metadata.country": "ZA", "metadata.number_type": "national"}),
+        (1, "subscription.created", {}),
+        (600, "subscription.updated", _PAPERS),
+        (DAY_S, "invoice.paid", {}),
     ],
     "payment-fails-and-recovers": [
         (0, "checkout.completed", {}),
