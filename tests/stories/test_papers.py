@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.choice import Choice, choose_for
 from gateway.flow.papers import register_address
 from gateway.flow.timeline import timeline
 from gateway.ports import Deadline, NumberWish, PostalAddress
@@ -544,3 +545,45 @@ def test_a_number_that_was_sent_already_is_not_given_up_for_an_exact_one(sandbox
 
     active_with_one_number(sandbox)
     assert sandbox.export()["phone_number"].startswith("+1415")
+
+
+# --- a number that its customer chose --------------------------------------------------------------------------------
+
+
+def choose(sandbox: Sandbox, number: str, **address: str) -> None:
+    tenant = sandbox.tenant()
+    choice = Choice(number, "ZA", "local", address)
+    rules, now_ms = sandbox.gateway.rules, sandbox.clock.at_ms
+    sandbox.gateway.steps.commit(lambda tx: choose_for(tx, tenant.id, tenant.generation, choice, rules, now_ms))
+
+
+def test_a_number_that_was_chosen_without_an_address_is_held_and_bought_once_there_is_one(sandbox: Sandbox) -> None:
+    sandbox.deliver("checkout.completed", metadata=ZA | {"choose": "yes"})
+    sandbox.settle(60)
+    number = exact(sandbox, "ZA")
+
+    choose(sandbox, number)
+    sandbox.settle(HOUR)
+    assert blocked(sandbox) == "needs_address"
+    assert [one[0] for one in chosen(sandbox)] == ["chosen"], "held for its customer meanwhile"
+    assert sandbox.calls("twilio.buy") == 0
+    choose(sandbox, number, **ADDRESS)
+    sandbox.settle(60)
+
+    active_with_one_number(sandbox)
+    assert sandbox.export()["phone_number"] == number
+    assert chosen(sandbox)[-1] == ("owned", on_file(sandbox)[0]["sid"], None)
+
+
+def test_a_number_that_was_chosen_is_bought_with_an_address_that_comes_by_other_ways(sandbox: Sandbox) -> None:
+    sandbox.deliver("checkout.completed", metadata=ZA | {"choose": "yes"})
+    sandbox.settle(60)
+    number = exact(sandbox, "ZA")
+    choose(sandbox, number)
+    sandbox.settle(60)
+
+    configure(sandbox, ("ZA", "local"), file_address(sandbox))
+    sandbox.settle(HOUR)
+
+    active_with_one_number(sandbox)
+    assert sandbox.export()["phone_number"] == number
