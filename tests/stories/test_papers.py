@@ -203,6 +203,16 @@ def test_an_address_that_is_none_is_refused_once_and_its_correction_goes_on(sand
     active_with_one_number(sandbox)
 
 
+def test_an_address_that_was_refused_just_now_is_not_tried_again_for_anybody(sandbox: Sandbox) -> None:
+    wrong = {"country": "LU"} | ADDRESS | {"postal_code": "nowhere"}
+    for key in ("acme", "beta"):
+        sandbox.deliver("checkout.completed", key, metadata=wrong)
+        sandbox.settle(60)
+
+    assert (blocked(sandbox, "acme"), blocked(sandbox, "beta")) == ("needs_address", "needs_address")
+    assert sandbox.calls("twilio.register") == 1
+
+
 def test_another_spelling_is_never_taken_silently(sandbox: Sandbox) -> None:
     short = {"country": "LU"} | ADDRESS | {"postal_code": "1009", "street": "12 Main St"}
     sandbox.deliver("checkout.completed", metadata=short)
