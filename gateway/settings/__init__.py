@@ -14,11 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.errors import SettingsError
+from gateway.settings.api_tokens import read_api_tokens
 from gateway.settings.compliance import NUMBER_TYPES, read_compliance
 from gateway.settings.database import read_database
 from gateway.settings.names import BASE_URLS, NAMES, OUR_PREFIXES, PROVIDER_SECRETS, REAL_HOSTS, SOURCE_SECRETS, WHERE
 from gateway.settings.text import Reader, Secret, base64_length, masked, split_url
 from gateway.settings.types import (
+    ROLES,
+    ApiToken,
     Compliance,
     DatabaseSettings,
     Limits,
@@ -34,6 +37,8 @@ from gateway.settings.types import (
 )
 
 __all__ = [
+    "ROLES",
+    "ApiToken",
     "Compliance",
     "DatabaseSettings",
     "Limits",
@@ -96,7 +101,7 @@ def said_in_process(name: str) -> str | None:
 
 def secret_names() -> tuple[str, ...]:
     """Names that a server process removes from its environment once they are read, for servers hand that around."""
-    return (*PROVIDER_SECRETS, *SOURCE_SECRETS, "SECRET_KEY", "DATABASE_URL")
+    return (*PROVIDER_SECRETS, *SOURCE_SECRETS, "SECRET_KEY", "API_TOKENS", "DATABASE_URL")
 
 
 def forget_secrets() -> None:
@@ -242,6 +247,7 @@ def read_web(reader: Reader, is_dyno: bool) -> WebSettings:
         public_url=reader.url("PUBLIC_URL", "", is_plain_http_allowed=True) or None,
         trusted_proxies=reader.integer("TRUSTED_PROXIES", 1 if is_dyno else 0, most=10),
         secret_keys=keys,
+        api_tokens=read_api_tokens(reader),
     )
 
 

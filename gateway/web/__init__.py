@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.routing import RequestRedirect
 
 from gateway.errors import StorageUnavailable
-from gateway.web import errors, health, view, webhooks
+from gateway.web import api, errors, health, view, webhooks
 from gateway.web.application import Application, WholeResponse
 from gateway.web.parts import Readiness, WebParts
 from gateway.web.proxies import as_seen_from_outside
@@ -54,6 +54,7 @@ def _create_app(parts: Callable[[], WebParts], trusted_proxies: int, public_url:
     # A doubled slash is another address, not one to be sent to the right one.
     app.url_map.merge_slashes = False
     _add_routes(app, parts)
+    api.add_routes(app, parts)
     _add_error_handlers(app)
     app.after_request(_add_security_headers)
     return app

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from gateway.flow.receive import Intake, Rejections
 from gateway.ports import Clock, Source
+from gateway.settings import ApiToken, Secret
+from gateway.steps.context import StepParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,22 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiParts:
+    """What `/api/v1` works with.   pause: waits so many seconds.   secret_keys: sign links, the newest first."""
+
+    steps: StepParts
+    tokens: tuple[ApiToken, ...]
+    is_live: bool
+    pause: Callable[[float], None]
+    secret_keys: tuple[Secret, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WebParts:
     """sources: by the name in their address.   readiness: may take as long as a write; called in a thread.
 
     threads: how many requests Flask may work on at once; webhooks need none of them.
+    api: None where there is none.
     trusted_proxies, public_url: how requests reach us, and what outsiders call us.
     """
 
@@ -39,3 +53,4 @@ class WebParts:
     threads: int = 64
     trusted_proxies: int = 0
     public_url: str | None = None
+    api: ApiParts | None = None
