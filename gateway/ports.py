@@ -266,6 +266,12 @@ class Telephony(Protocol):
         ...
 
 
+# Stands in an entry's `answering` where a setting of other people's decides over its calls: as the assistant, and as
+# the sentence. Never equal to anything we would set.
+OTHER_TARGET = "<squad or workflow>"
+OTHER_HOOK = "<other hook>"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A number as the assistants' platform knows it. `tag` is its name there."""

@@ -16,7 +16,7 @@ from gateway.settings import Settings, load_from_process
 from gateway.store import installation, wakeups
 from gateway.store.database import Database
 from gateway.store.engines import database_of, refuse_old
-from gateway.store.file import size_of
+from gateway.store.file import make_folder, size_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ def opened(settings: Settings | None = None) -> Iterator[Opened]:
             f"There is no database at {settings.database.path} yet, or this account may not see it. "
             "Start the gateway once (python -m gateway serve), or make one: python -m gateway migrate"
         )
+    if settings.keeps_files and settings.database.conninfo is not None:
+        # What a sandbox keeps on this machine, where nothing of it may have run before.
+        make_folder(settings.database.path)
     database = database_of(settings.database)
     try:
         refuse_old(database, settings.database)

@@ -26,8 +26,8 @@ from gateway.domain.rules import Rules
 from gateway.errors import InHand, OperatorError, OptionsInvalid, Refused, TryLater, WrongUse
 from gateway.flow.reconsider import options_changed, reconsider, unblock
 from gateway.ports import OwnedNumber
-from gateway.steps import take_over_number
 from gateway.steps.context import StepParts, in_flight
+from gateway.steps.take_over_number import Along, Order, holding_with
 from gateway.store import holdings, intents, journal, leases, ledger, subscriptions, tenants
 from gateway.store.database import IntegrityError, Transaction
 
@@ -168,14 +168,21 @@ def adopt(parts: StepParts, tenant_key: str, sid: str, operator: Operator, exten
         parts.commit(lambda tx: leases.let_go(tx, tenant.id, tenant.fence, parts.clock.now_ms()))
 
 
-def commit_alone(parts: StepParts, tenant_key: str, there: OwnedNumber, operator: Operator, extent: Extent) -> Tenant:
+def commit_alone(
+    parts: StepParts,
+    tenant_key: str,
+    there: OwnedNumber,
+    operator: Operator,
+    extent: Extent = Extent.FULL,
+    along: Along | None = None,
+) -> Tenant:
     """`commit_to_adopting`, and whoever takes the number between its look and its word is named by the next look."""
     for _ in range(MOST_COMMITS):
         try:
-            return parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator, extent))
+            return parts.commit(lambda tx: commit_to_adopting(tx, parts, tenant_key, there, operator, extent, along))
         except IntegrityError:
             continue
-    raise OperatorError(
+    raise InHand(
         f"{there.number} is being given to another tenant just now. Nothing was changed. Try again in a moment."
     )
 
@@ -206,6 +213,7 @@ def commit_to_adopting(
     there: OwnedNumber,
     operator: Operator,
     extent: Extent = Extent.FULL,
+    along: Along | None = None,
 ) -> Tenant:
     """The tenant under our lease, made if need be. From here on nobody else can choose this number, nor it another."""
     now_ms = parts.clock.now_ms()
@@ -234,8 +242,8 @@ def commit_to_adopting(
         tx, leased, there.number, tag, is_exact=True, country=rules.default_country,
         number_type=rules.default_number_type, now_ms=now_ms,
     )  # fmt: skip
-    order = take_over_number.Order(intent.id, there.sid, there.tag, leased.version)
-    holdings.put(tx, leased.id, take_over_number.holding_with(order), now_ms)
+    order = Order(intent.id, there.sid, there.tag, leased.version, along)
+    holdings.put(tx, leased.id, holding_with(order), now_ms)
     note(tx, leased, "adopting", operator, now_ms, number=there.number, sid=there.sid, name=there.tag)
     return leased
 

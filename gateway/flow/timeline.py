@@ -117,6 +117,8 @@ def text_of(kind: str, name: str, detail: Mapping[str, Any]) -> str:
         return outcome_text(name, detail)
     if name == "number.chosen":
         return f"Chose {detail.get('number')}"
+    if name == "number.chosen_by_customer":
+        return f"Its customer chose {detail.get('number')}"
     return f"{name}{listed(detail)}"
 
 

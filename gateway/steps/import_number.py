@@ -18,6 +18,7 @@ from gateway.steps.after_restore import hold_back
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
 from gateway.steps.entry_records import forget, former_tag, gained, keep, number_of, put_maybe, refer_to
 from gateway.steps.release_number import REMOVE, TIDY, check_release_brake
+from gateway.steps.take_over_entry import name_it
 from gateway.store import attempts
 from gateway.store.database import Transaction
 
@@ -149,6 +150,9 @@ def settle_on(ctx: Context, entries: list[Entry]) -> Outcome:
         return remove_double(ctx, kept, doubles[0])
     if keys.is_tag(kept.tag) and kept.tag != ctx.tag:
         return rename(ctx, kept)
+    named = name_it(ctx, kept)
+    if named is not None:
+        return named
     wiring = wiring_of(ctx)
     if wiring.is_unset and ctx.tenant.tries >= MOST_TRIES and may_import_anew(ctx, kept):
         return import_anew(ctx, kept)

@@ -9,19 +9,37 @@ anything since. Else it is put down, and the person is asked to say it once more
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.domain.model import Blocked, Held, Holding, Intent, IntentStatus, Step, Tenant
 from gateway.errors import Refused
 from gateway.ports import OwnedNumber
-from gateway.steps import buy_number
+from gateway.steps import buy_number, take_over_entry
 from gateway.steps.context import Context, Effect, Halt, Halted, Outcome, no
-from gateway.store import attempts, intents, subscriptions
+from gateway.store import attempts, holdings, intents, subscriptions
 from gateway.store.database import Transaction
 
 RENAME = "rename"
 MARK = "adopting"
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """What comes with a number that was set up by hand.
+
+    entry_id: its entry at the assistants' platform, which gets our tag; None: whatever is found, or a new one.
+    assistant_id: to be the operator's word; None leaves what was said before, or the default.
+    """
+
+    entry_id: str | None = None
+    assistant_id: str | None = None
+
+    def take(self, tx: Transaction, tenant_id: int, number: str, now_ms: int) -> None:
+        """In the transaction in which the number becomes the tenant's."""
+        holdings.put(tx, tenant_id, take_over_entry.ordered(number, self.entry_id), now_ms)
+        if self.assistant_id is not None:
+            subscriptions.set_option(tx, tenant_id, "operator", "assistant_id", self.assistant_id, now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +50,14 @@ class Order:
     sid: str
     name: str
     version: int
+    along: Along | None = None
 
 
 def holding_with(order: Order) -> Holding:
     """Nothing is held yet, and this is to be."""
     detail = {"intent": order.intent_id, "sid": order.sid, "name": order.name, "version": order.version}
-    return Holding(Step.BUY_NUMBER, Held.NO, None, {MARK: detail})
+    along = {"along": asdict(order.along)} if order.along else {}
+    return Holding(Step.BUY_NUMBER, Held.NO, None, {MARK: {**detail, **along}})
 
 
 def order_in(holding: Holding) -> Order | None:
@@ -45,7 +65,8 @@ def order_in(holding: Holding) -> Order | None:
     if holding.held is not Held.NO or not isinstance(mark, Mapping):
         return None
     said: Mapping[str, Any] = mark
-    return Order(int(said["intent"]), str(said["sid"]), str(said["name"]), int(said["version"]))
+    along = Along(**said["along"]) if "along" in said else None
+    return Order(int(said["intent"]), str(said["sid"]), str(said["name"]), int(said["version"]), along)
 
 
 def make(ctx: Context) -> Outcome:
@@ -65,7 +86,7 @@ def carry_out(ctx: Context, intent: Intent, order: Order) -> Outcome:
     if there is None or there.number != intent.number:
         return put_down(ctx, intent, order, "it is no longer in the Twilio account")
     if there.tag == ctx.tag:
-        return taken_over(ctx, intent, there, None)
+        return taken_over(ctx, intent, order, there, None)
     if there.tag != order.name:
         return put_down(ctx, intent, order, f"at Twilio it is called {there.tag!r} by now, and not {order.name!r}")
     if not stands(order, ctx.tenant):
@@ -78,7 +99,7 @@ def carry_out(ctx: Context, intent: Intent, order: Order) -> Outcome:
         lambda tx, now_ms: require_order(tx, ctx, intent),
     )
     if effect.value is not None and effect.value.number == intent.number:
-        return taken_over(ctx, intent, effect.value, effect)
+        return taken_over(ctx, intent, order, effect.value, effect)
     return not_renamed(ctx, intent, effect)
 
 
@@ -92,7 +113,9 @@ def require_order(tx: Transaction, ctx: Context, intent: Intent) -> None:
         raise Halted(Outcome("changed_meanwhile"))
 
 
-def taken_over(ctx: Context, intent: Intent, there: OwnedNumber, effect: Effect[OwnedNumber] | None) -> Outcome:
+def taken_over(
+    ctx: Context, intent: Intent, order: Order, there: OwnedNumber, effect: Effect[OwnedNumber] | None
+) -> Outcome:
     """It bears our tag: ours, with the record that keeps a tenant made by hand active."""
 
     def store(tx: Transaction, now_ms: int) -> None:
@@ -100,6 +123,8 @@ def taken_over(ctx: Context, intent: Intent, there: OwnedNumber, effect: Effect[
             effect.finish(tx, "renamed", now_ms)
         attempts.settle(tx, attempts.open_for_tenant(tx, ctx.tenant, RENAME), attempts.PROVED_DONE, now_ms)
         buy_number.own(ctx, tx, intent, there, "adopted", now_ms)
+        if order.along is not None:
+            order.along.take(tx, ctx.tenant.id, there.number, now_ms)
         subscriptions.ensure_manual(tx, ctx.tenant.id, ctx.tenant.tenant_key, now_ms)
 
     detail = {"number": there.number, "sid": there.sid, "why": "an operator's adopt was cut off: it is finished"}

@@ -10,6 +10,8 @@ from gateway.flow.receive import Intake, Rejections
 from gateway.ports import Clock, Source
 from gateway.settings import ApiToken, Secret
 from gateway.steps.context import StepParts
+from gateway.web.choose.brand import PLAIN, Brand
+from gateway.web.choose.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class WebParts:
     threads: how many requests Flask may work on at once; webhooks need none of them.
     api: None where there is none.
     trusted_proxies, public_url: how requests reach us, and what outsiders call us.
+    desk, brand: of the page where customers choose a number; without a desk there is none.
     """
 
     sources: Mapping[str, Source]
@@ -54,3 +57,5 @@ class WebParts:
     trusted_proxies: int = 0
     public_url: str | None = None
     api: ApiParts | None = None
+    desk: Desk | None = None
+    brand: Brand = PLAIN

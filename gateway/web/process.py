@@ -12,6 +12,8 @@ from gateway import logs, wiring
 from gateway.errors import StorageUnavailable
 from gateway.settings import WebSettings, forget_secrets, load_from_process
 from gateway.web import Readiness, WebParts, create_app
+from gateway.web.choose.brand import Brand
+from gateway.web.choose.desk import Desk
 from gateway.web.front import SHUTDOWN_SECONDS, create_front
 from gateway.web.parts import ApiParts
 from gateway.web.waiting import Waiting
@@ -36,7 +38,14 @@ def web_parts(gateway: wiring.Gateway) -> WebParts:
             pause=time.sleep,
             secret_keys=gateway.settings.web.secret_keys,
         ),
+        desk=desk_of(gateway),
+        brand=Brand.of(gateway.settings.brand),
     )
+
+
+def desk_of(gateway: wiring.Gateway) -> Desk | None:
+    keys = gateway.settings.web.secret_keys
+    return Desk(gateway.steps, [str(key) for key in keys]) if keys else None
 
 
 def parts_when_asked() -> tuple[WebSettings, Callable[[], WebParts]]:

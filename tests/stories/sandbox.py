@@ -286,6 +286,10 @@ class Sandbox:
         assert found is not None, f"no tenant {key}"
         return found
 
+    def known(self, key: str) -> bool:
+        with self.database.read() as tx:
+            return tenants.by_key(tx, key) is not None
+
     def export(self, key: str = "acme") -> dict[str, Any]:
         tenant = self.tenant(key)
         with self.database.read() as tx:

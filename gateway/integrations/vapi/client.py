@@ -18,14 +18,11 @@ from gateway.errors import Refused
 from gateway.integrations.answers import Operation, doubt, refusal
 from gateway.integrations.http import Api, Http, Params, decode, encoded
 from gateway.integrations.vapi.complaints import read_complaint
-from gateway.ports import Answering, Deadline, Entry
+from gateway.ports import OTHER_HOOK, OTHER_TARGET, Answering, Deadline, Entry
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_PAGES = 1000
 PAGE_ENTRIES = 250
-# Stands where a foreign setting decides over the calls, so that it compares unequal to anything we would set.
-OTHER_HOOK = "<other hook>"
-OTHER_TARGET = "<squad or workflow>"
 
 
 class _Server(msgspec.Struct):

@@ -49,7 +49,9 @@ def answer_to(parts: WebParts, guesses: Guesses, route: Route, args: dict[str, s
     except Unreadable as refused:
         return refused.answer
     headers = view.WsgiHeaders(request.environ)
-    call = Call(parts.api, caller.name, args, query, body, headers, parts.public_url or request.host_url)
+    # Anybody may write any host into a request, so that in live mode only the setting counts.
+    public_url = parts.public_url or (None if parts.api.is_live else request.host_url)
+    call = Call(parts.api, caller.name, args, query, body, headers, public_url)
     answer = carried_out(route, call)
     note(parts, caller, route, answer)
     return answer

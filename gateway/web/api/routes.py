@@ -23,7 +23,10 @@ ALWAYS_TOO = ("bad_request", "internal_error", "storage_unavailable", "overloade
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that was let in. args: from its path.   query, body: as the route says, already read."""
+    """One request that was let in. args: from its path.   query, body: as the route says, already read.
+
+    public_url: what outsiders call us, None where nobody said and it must not be guessed.
+    """
 
     api: ApiParts
     actor: str
@@ -31,7 +34,7 @@ class Call:
     query: Any
     body: Any
     headers: Mapping[str, str]
-    public_url: str
+    public_url: str | None
 
     @property
     def steps(self) -> StepParts:

@@ -89,6 +89,14 @@ ROUTES: tuple[Route, ...] = (
         errors=("not_found", "conflict"),
     ),
     Route(
+        *("POST", f"{PREFIX}/tenants/<key>/choose-link", "operator", "A link for the customer to choose a number."),
+        tenants.choose_link,
+        {200: schema.ChooseLink},
+        body=schema.LinkWish,
+        is_body_optional=True,
+        errors=("not_found", "conflict"),
+    ),
+    Route(
         *("POST", f"{PREFIX}/tenants/<key>/setup", "operator", "Set a client up with the number that it chose."),
         tenants.set_up,
         {200: schema.Purchase, 201: schema.Purchase, 202: schema.Purchase},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from gateway import display
 from gateway.domain import keys, options
 from gateway.domain.model import Tenant
 from gateway.domain.options import as_phone_number
 from gateway.errors import OptionsInvalid
 from gateway.flow import export, offers, operate
-from gateway.store import subscriptions, tenants
+from gateway.flow.choice_links import HOUR_MS, make_link
+from gateway.store import journal, subscriptions, tenants
 from gateway.store.database import Transaction
 from gateway.web import errors
 from gateway.web.api import schema
@@ -62,6 +64,31 @@ def set_address(call: Call) -> Answer:
         return True
 
     return show(call) if call.steps.commit(keep) else unknown()
+
+
+def choose_link(call: Call) -> Answer:
+    """A link for the tenant's own customer to choose a number with; whoever has it may choose."""
+    body: schema.LinkWish = call.body
+    if not call.api.secret_keys:
+        return errors.error_answer("conflict", "Links are signed with SECRET_KEY, and none is set: set one first.")
+    if call.public_url is None:
+        return errors.error_answer("conflict", "What links begin with is not known: set PUBLIC_URL first.")
+    operator, now_ms = call.operator(body.reason), call.steps.clock.now_ms()
+    expires_at_ms = now_ms + round(body.hours * HOUR_MS)
+
+    def job(tx: Transaction) -> Tenant | None:
+        tenant = find(tx, call.args["key"])
+        if tenant is not None:
+            detail = {"until_ms": expires_at_ms, "reason": operator.reason}
+            journal.write(tx, tenant.id, now_ms, "operator", "choose-link", detail, actor=operator.name)
+        return tenant
+
+    tenant = call.steps.commit(job)
+    if tenant is None or keys.is_spare(tenant.tenant_key):
+        return unknown()
+    signing = [str(each) for each in call.api.secret_keys]
+    url = make_link(signing, call.public_url, tenant.tenant_key, tenant.generation, expires_at_ms)
+    return answer(schema.ChooseLink(url=url, expires_at=display.iso(expires_at_ms) or ""))
 
 
 def set_up(call: Call) -> Answer:

@@ -10,9 +10,9 @@ import pytest
 import responses
 
 from gateway.errors import ProviderError, Refused, TryLater, Unclear
-from gateway.integrations.vapi.client import OTHER_HOOK, OTHER_TARGET, VapiClient
+from gateway.integrations.vapi.client import VapiClient
 from gateway.integrations.vapi.imports import twilio_import
-from gateway.ports import Answering, Entry
+from gateway.ports import OTHER_HOOK, OTHER_TARGET, Answering, Entry
 from tests.integrations.providers import (
     ACCOUNT_SID,
     AUTH_TOKEN,

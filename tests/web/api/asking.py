@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from gateway.flow.receive import Rejections
 from gateway.web import Readiness, WebParts
