@@ -12,6 +12,7 @@ GatewayError
 │   └── CommitUnknown         the connection broke while committing: it may have been stored
 ├── EventWaits                an event cannot be applied yet, and why
 ├── OptionsInvalid            a signup's option makes no sense; names the key
+├── ChoiceRefused             a customer's choice of a number that cannot be held; says why
 ├── LeaseLost                 another worker owns the tenant, or its record changed: stop, store nothing
 ├── OperatorError             an operator asked for something that cannot be done; says what can
 │   ├── WrongUse              it makes no sense whatever the state of things
@@ -121,6 +122,19 @@ class OptionsInvalid(GatewayError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+class ChoiceRefused(GatewayError):
+    """A customer's choice that cannot be held; nothing was changed.
+
+    reason: `gone` (somebody else has the number, or is getting it), `decided` (a number is on its way or held
+    already, or an operator chose one), `superseded` (the link is of an earlier time of this tenant), `not_wanted`
+    (no number is wanted now).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class LeaseLost(GatewayError):

@@ -89,7 +89,7 @@ def test_every_command_is_documented_and_no_other() -> None:
         command
         for line in text("docs/commands.md").splitlines()
         if line.startswith("| `")
-        for command in re.findall(r"`([a-z]+(?: [a-z]+)?)", line.split(" | ")[0])
+        for command in re.findall(r"`([a-z]+(?: [a-z-]+)?)", line.split(" | ")[0])
     }
     documented = {name if name.split(" ")[0] in GROUPS else name.split(" ")[0] for name in documented}
     real = {name for name in COMMANDS if name not in GROUPS}

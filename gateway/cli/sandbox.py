@@ -227,6 +227,11 @@ def show_what_next(settings: Settings, key: str, url: str) -> None:
         (f"{python} -m gateway clock advance 8d", "… and a week of grace passes: suspended"),
         (f"{port}{python} -m gateway trigger invoice.paid --tenant {key}", "paid after all: active again"),
         (f"{port}{python} -m gateway trigger --scenario cancel-and-return --tenant mia", "a whole life"),
+        (
+            f"{port}{python} -m gateway trigger checkout.completed --tenant zoe --set metadata.choose=yes",
+            "a customer who chooses their own number …",
+        ),
+        (f"{port}{python} -m gateway tenants choose-link zoe", "… on this page"),
         (f"{python} -m gateway tenants list", "everybody"),
         (f"{python} -m gateway doctor --live", "is everything all right?"),
     ]

@@ -31,6 +31,7 @@ COMMANDS = {
     "release": (f"{ACTIONS}:release", "Give the number back for good."),
     "redo": (f"{ACTIONS}:redo", "Look at every step again and mend what is missing."),
     "set": (f"{ACTIONS}:set_options", "Set options, such as area_code=406; they beat what any signup said."),
+    "choose-link": ("gateway.cli.choose_link:choose_link", "A link for its customer to choose a number with."),
     "import": ("gateway.cli.tenants_import:import_tenants", "Take over many, as a CSV file says."),
     "adopt": (f"{ACTIONS}:adopt", "Take over a number that is in the Twilio account already."),
 }

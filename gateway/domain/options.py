@@ -16,7 +16,8 @@ from typing import Protocol, TypeVar
 from gateway.domain.model import Options
 from gateway.errors import OptionsInvalid
 
-LEVELS = ("operator", "session", "subscription", "customer")  # Whose word counts, first the strongest.
+# Whose word counts, first the strongest. `choice`: what the customer picked on the choice page.
+LEVELS = ("operator", "choice", "session", "subscription", "customer")
 ADDRESS_NAMES = ("company_name", "street", "city", "region", "postal_code")
 NAMES = (
     *("country", "area_code", "contains", "locality", "number_type", "phone_number", "choose", "assistant_id"),

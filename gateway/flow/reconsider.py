@@ -60,6 +60,7 @@ def consider(tx: Transaction, tenant_id: int, rules: Rules, now_ms: int, cause: 
     if tenant.extent is not Extent.FULL and any(link.record.source != subscriptions.MANUAL for link in links):
         # Somebody pays for it now.
         tenants.set_extent(tx, tenant_id, Extent.FULL, now_ms)
+        leases.wake(tx, tenant_id, now_ms)
         tenant = replace(tenant, extent=Extent.FULL)
     needs_reread = any(link.reread_at_ms is not None for link in links)
     verdict = decide(
@@ -163,7 +164,8 @@ def is_wanted_again(tx: Transaction, tenant: Tenant, decision: Decision) -> bool
 
 
 def note_generation(tx: Transaction, tenant: Tenant, generation: int, now_ms: int) -> None:
-    """A return after a proved release starts anew: same key, new purchase, new tag."""
+    """A return after a proved release starts anew: same key, new purchase, new tag, another choice."""
+    subscriptions.forget_level(tx, tenant.id, "choice")
     journal.write(tx, tenant.id, now_ms, "generation", str(generation), {"reason": "wanted again after its release"})
 
 

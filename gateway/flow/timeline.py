@@ -120,6 +120,8 @@ def text_of(kind: str, name: str, detail: Mapping[str, Any]) -> str:
         return f"Chose {detail.get('number')}"
     if name == "entry_renamed":
         return f"Its entry {detail.get('entry')} was called {detail.get('former_name')!r} until now"
+    if name == "number.chosen_by_customer":
+        return f"Its customer chose {detail.get('number')}"
     return f"{name}{listed(detail)}"
 
 

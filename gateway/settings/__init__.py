@@ -19,6 +19,7 @@ from gateway.settings.database import read_database
 from gateway.settings.names import BASE_URLS, NAMES, OUR_PREFIXES, PROVIDER_SECRETS, REAL_HOSTS, SOURCE_SECRETS, WHERE
 from gateway.settings.text import Reader, Secret, base64_length, masked, split_url
 from gateway.settings.types import (
+    BrandSettings,
     Compliance,
     DatabaseSettings,
     Limits,
@@ -32,8 +33,10 @@ from gateway.settings.types import (
     VapiSettings,
     WebSettings,
 )
+from gateway.settings.web import read_brand, read_web
 
 __all__ = [
+    "BrandSettings",
     "Compliance",
     "DatabaseSettings",
     "Limits",
@@ -145,6 +148,7 @@ def load(environ: Mapping[str, str], dotenv_path: Path | None = None, *, is_gate
         env=read_env(reader, mode),
         database=database,
         web=read_web(reader, is_dyno=bool(values.get("DYNO"))),
+        brand=read_brand(reader),
         stripe=read_stripe(reader, mode),
         standard=read_standard(reader, mode),
         twilio=read_twilio(reader, mode),
@@ -228,21 +232,6 @@ def read_env(reader: Reader, mode: str) -> str:
             "part of every number's tag; never change it afterwards, and never use one twice on one Twilio account.",
         )
     return env
-
-
-def read_web(reader: Reader, is_dyno: bool) -> WebSettings:
-    keys = reader.secrets("SECRET_KEY")
-    if any(len(key) < 16 for key in keys):
-        reader.fault("SECRET_KEY", "is too short: expected 16 characters or more, from a random source.")
-    return WebSettings(
-        host=reader.matching("HOST", r"[A-Za-z0-9.:_-]+", "an address such as 127.0.0.1")
-        or ("0.0.0.0" if reader.is_set("PORT") else "127.0.0.1"),  # noqa: S104 - a platform that gives PORT routes to us
-        port=reader.integer("PORT", 8000, least=1, most=65535),
-        threads=reader.integer("WEB_THREADS", 16, least=1, most=1024),
-        public_url=reader.url("PUBLIC_URL", "", is_plain_http_allowed=True) or None,
-        trusted_proxies=reader.integer("TRUSTED_PROXIES", 1 if is_dyno else 0, most=10),
-        secret_keys=keys,
-    )
 
 
 def read_base_url(reader: Reader, mode: str, name: str) -> str:

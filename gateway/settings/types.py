@@ -60,6 +60,15 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BrandSettings:
+    """What customers see on the choice page. color: `#rrggbb`.   logo_url: https."""
+
+    name: str
+    color: str
+    logo_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StripeSettings:
     """webhook_secrets: none means that there is no such source.   livemode: `true`, `false` or `any`."""
 
@@ -189,6 +198,7 @@ class Settings:
     env: str
     database: DatabaseSettings
     web: WebSettings
+    brand: BrandSettings
     stripe: StripeSettings
     standard: StandardSettings
     twilio: TwilioSettings

@@ -151,7 +151,8 @@ def no_numbers(ctx: Context, wish: Options, why: str) -> Outcome:
 def awaiting_choice(ctx: Context) -> Outcome:
     key = ctx.tenant.tenant_key
     message = (
-        f"{key} waits for its customer to choose a number. Nothing was bought. To choose for them: "
+        f"{key} waits for its customer to choose a number. Nothing was bought. A link for them: "
+        f"python -m gateway tenants choose-link {key}. To choose for them: "
         f'python -m gateway tenants set {key} phone_number=+… --reason "chosen by phone"'
     )
     return Outcome("awaiting_choice", halt=Halt(Blocked.AWAITING_CHOICE, message))

@@ -216,6 +216,13 @@ def set_option(tx: Transaction, tenant_id: int, level: str, name: str, value: st
     return known is None or known["value"] != value
 
 
+def forget_level(tx: Transaction, tenant_id: int, level: str) -> None:
+    """Take back every word of one level."""
+    tx.do_later(
+        "DELETE FROM options WHERE tenant_id = :tenant_id AND level = :level", tenant_id=tenant_id, level=level
+    )
+
+
 def options_of(tx: Transaction, tenant_id: int) -> list[OptionRow]:
     """Every word on this tenant's options, of all levels; `options.merge` says which count."""
     sql, params = options_question(tenant_id)

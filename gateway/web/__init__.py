@@ -13,9 +13,10 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
-from gateway.errors import StorageUnavailable
-from gateway.web import errors, health, view, webhooks
+from gateway.errors import GatewayError, StorageUnavailable
+from gateway.web import choose, errors, health, view, webhooks
 from gateway.web.application import Application, WholeResponse
+from gateway.web.choose.brand import PLAIN, Brand
 from gateway.web.parts import Readiness, WebParts
 from gateway.web.proxies import as_seen_from_outside
 
@@ -30,6 +31,12 @@ CODES = {
     413: "body_too_large",
     415: "content_type_unsupported",
 }
+
+
+PAGES = "/choose/"
+NOTHING_HERE = "Please open the link exactly as you were sent it, or ask for a new one."
+PAGE_TEXTS = {404: NOTHING_HERE, 405: NOTHING_HERE, 413: "That was too much text."}
+IN_A_MOMENT = "Something went wrong on our side. Nothing is lost. Please try again in a moment."
 
 
 def create_app(parts: WebParts | None = None) -> Flask:
@@ -54,7 +61,8 @@ def _create_app(parts: Callable[[], WebParts], trusted_proxies: int, public_url:
     # A doubled slash is another address, not one to be sent to the right one.
     app.url_map.merge_slashes = False
     _add_routes(app, parts)
-    _add_error_handlers(app)
+    app.register_blueprint(choose.blueprint(lambda: parts().desk, lambda: parts().brand))
+    _add_error_handlers(app, parts)
     app.after_request(_add_security_headers)
     return app
 
@@ -73,29 +81,46 @@ def _add_routes(app: Flask, parts: Callable[[], WebParts]) -> None:
         return WholeResponse(health.ready(parts().readiness()))
 
 
-def _add_error_handlers(app: Flask) -> None:
+def _add_error_handlers(app: Flask, parts: Callable[[], WebParts]) -> None:
+    def told(answer: errors.Answer) -> Response:
+        """JSON for programs, a page for people."""
+        if not request.path.startswith(PAGES):
+            return WholeResponse(answer)
+        text = PAGE_TEXTS.get(answer.status, IN_A_MOMENT)
+        page = choose.sorry(_brand_of(parts), "That did not work", text, answer.status)
+        page.headers.extend(answer.headers)
+        return page
+
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response | HTTPException:
         if isinstance(error, RequestRedirect) or error.response is not None:
             return error
         if isinstance(error, MethodNotAllowed):
-            return WholeResponse(errors.method_not_allowed(sorted(error.valid_methods or ())))
+            return told(errors.method_not_allowed(sorted(error.valid_methods or ())))
         status = 413 if isinstance(error, RequestEntityTooLarge) else error.code or 500
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return fail(error)
-        return WholeResponse(errors.error_answer(CODES.get(status, "bad_request")))
+        return told(errors.error_answer(CODES.get(status, "bad_request")))
 
     @app.errorhandler(StorageUnavailable)
     def come_again(error: StorageUnavailable) -> Response:
         # The parts are made for the first request, and could not be.
         log.error("web.storage_unavailable", extra={"fields": {"reason": str(error)}})
-        return WholeResponse(errors.not_stored(error))
+        return told(errors.not_stored(error))
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
         answer = errors.error_answer("internal_error")
         log.error("request.failed", extra={"fields": {"request_id": answer.request_id}}, exc_info=error)
-        return WholeResponse(answer)
+        return told(answer)
+
+
+def _brand_of(parts: Callable[[], WebParts]) -> Brand:
+    """Also while nothing can be opened."""
+    try:
+        return parts().brand
+    except GatewayError:
+        return PLAIN
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from gateway.flow.receive import Intake, Rejections
 from gateway.ports import Clock, Source
+from gateway.web.choose.brand import PLAIN, Brand
+from gateway.web.choose.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class WebParts:
 
     threads: how many requests Flask may work on at once; webhooks need none of them.
     trusted_proxies, public_url: how requests reach us, and what outsiders call us.
+    desk, brand: of the page where customers choose a number; without a desk there is none.
     """
 
     sources: Mapping[str, Source]
@@ -39,3 +42,5 @@ class WebParts:
     threads: int = 64
     trusted_proxies: int = 0
     public_url: str | None = None
+    desk: Desk | None = None
+    brand: Brand = PLAIN

@@ -11,6 +11,8 @@ from gateway import logs, wiring
 from gateway.errors import StorageUnavailable
 from gateway.settings import WebSettings, forget_secrets, load_from_process
 from gateway.web import Readiness, WebParts, create_app
+from gateway.web.choose.brand import Brand
+from gateway.web.choose.desk import Desk
 from gateway.web.front import SHUTDOWN_SECONDS, create_front
 from gateway.web.waiting import Waiting
 
@@ -27,7 +29,14 @@ def web_parts(gateway: wiring.Gateway) -> WebParts:
         threads=gateway.settings.web.threads,
         trusted_proxies=gateway.settings.web.trusted_proxies,
         public_url=gateway.settings.web.public_url,
+        desk=desk_of(gateway),
+        brand=Brand.of(gateway.settings.brand),
     )
+
+
+def desk_of(gateway: wiring.Gateway) -> Desk | None:
+    keys = gateway.settings.web.secret_keys
+    return Desk(gateway.steps, [str(key) for key in keys]) if keys else None
 
 
 def parts_when_asked() -> tuple[WebSettings, Callable[[], WebParts]]:

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway import wiring
 from gateway.errors import StorageUnavailable
@@ -30,6 +30,8 @@ from tests.chaos.outages import Outages
 from tests.chaos.processes import Kept, Server, Worker
 from tests.chaos.releases import other_release
 from tests.chaos.worlds import ROOT, PretendWorld
+
+T = TypeVar("T")
 
 PROVIDER_TIMEOUT_SECONDS = 0.7
 LEASE_SECONDS = 7.2
@@ -180,19 +182,28 @@ class Installation:
         Waits for ever when a process was frozen in a call.
         """
         with self._clock_lock, self._gate.no_call_open():
-            with self.database.transaction() as tx:
-                self.offset_ms = clock_store.move_clock(tx, round(seconds * 1000))
+            self.offset_ms = self._patiently(lambda: self._move_clock(seconds))
             self.world.ask("POST", "/clock", {"offset_ms": self.offset_ms})
             self._gate.mark_moved()
 
+    def _move_clock(self, seconds: float) -> int:
+        with self.database.transaction() as tx:
+            return clock_store.move_clock(tx, round(seconds * 1000))
+
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Waits for a database that is away."""
+
+        def ask() -> list[dict[str, Any]]:
+            with self.database.read() as tx:
+                return tx.all(sql, **params)
+
+        return self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
         deadline = time.monotonic() + (PATIENCE_SECONDS if self.shape.is_postgres else 0)
         while True:
             try:
-                with self.database.read() as tx:
-                    found: list[dict[str, Any]] = tx.all(sql, **params)
-                return found
+                return ask()
             except StorageUnavailable:
                 if time.monotonic() > deadline:
                     raise

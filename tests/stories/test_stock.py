@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain import keys
 from gateway.domain.model import Extent, Hold, State, Step
-from gateway.errors import OperatorError, WrongUse
+from gateway.errors import InHand, OperatorError, WrongUse
 from gateway.flow import account, stock
 from gateway.flow.account import Whose
 from gateway.flow.at_once import Ended, Patience, Worked
@@ -504,3 +504,88 @@ def test_threads_that_buy_for_one_tenant_at_once_buy_once(sandbox: Sandbox) -> N
 
     assert len(sandbox.purchases()) == 1
     assert sandbox.held()[Step.BUY_NUMBER].ref == sandbox.numbers()[0]["sid"]
+
+
+# --- what two hands do at once, and what comes later -----------------------------------------------------------------
+
+
+def test_a_number_that_somebody_works_for_is_given_only_afterwards(sandbox: Sandbox) -> None:
+    number = sandbox.for_sale()
+    buy_spare(sandbox, number)
+    sandbox.operate("redo", key=f"spare:{number}")
+    claims = sandbox.claim("worker-1")
+    assert len(claims) == 1
+
+    with pytest.raises(InHand):
+        buy_for(sandbox, phone_number=number, seconds=1)
+    assert owners(sandbox) == [f"spare:{number}"]
+    sandbox.advance(claims)
+
+    assert give(sandbox, number).ended is Ended.DONE
+
+
+def test_two_wishes_at_once_are_two_numbers(sandbox: Sandbox) -> None:
+    found: list[stock.Buying] = []
+    steps, words = sandbox.gateway.steps, {"area_code": "406"}
+    sandbox.meanwhile("twilio.buy", lambda: found.append(stock.buy_some(steps, words, ANN, patience(sandbox))))
+
+    found.append(stock.buy_some(steps, words, ANN, patience(sandbox)))
+
+    assert [each.ended for each in found] == [Ended.DONE, Ended.DONE]
+    assert found[0].number != found[1].number
+    assert len(sandbox.purchases()) == 2
+
+
+def test_what_may_have_been_bought_is_never_given_up(sandbox: Sandbox) -> None:
+    number = sandbox.for_sale()
+    sandbox.fault("twilio.buy", "lost_before", times=3)
+    buy_spare(sandbox, number, seconds=0)
+    steps, spare = sandbox.gateway.steps, sandbox.tenant(f"spare:{number}")
+
+    assert steps.commit(lambda tx: stock.give_up(tx, steps, spare.id)) is False
+    assert sandbox.tenant(f"spare:{number}").state is State.PROVISIONING
+
+
+def test_a_signup_for_a_tenant_that_had_only_a_number_gets_it_all_of_it(sandbox: Sandbox) -> None:
+    stock.buy_for(sandbox.gateway.steps, "acme", {}, ANN, patience(sandbox), Extent.NUMBER)
+    sandbox.settle()
+    assert sandbox.entries() == []
+
+    sandbox.deliver("checkout.completed")
+    sandbox.settle()
+
+    assert sandbox.tenant().extent is Extent.FULL
+    assert sandbox.entries()[0]["assistantId"] == sandbox.gateway.rules.default_assistant_id
+
+
+def test_an_assistant_set_by_hand_on_a_spare_entry_is_left_alone(sandbox: Sandbox) -> None:
+    number = sandbox.for_sale()
+    buy_spare(sandbox, number)
+    steps = sandbox.gateway.steps
+    steps.commit(lambda tx: stock.want(tx, steps, f"spare:{number}", {}, ANN, Extent.ENTRY))
+    sandbox.settle()
+    assistant = sandbox.gateway.rules.default_assistant_id
+    sandbox.change_entry(sandbox.entries()[0]["id"], assistantId=assistant)
+    before = sandbox.calls("vapi.assign")
+
+    sandbox.operate("redo", key=f"spare:{number}")
+    sandbox.settle()
+    sandbox.wait(seconds=3600)
+
+    assert sandbox.reconcile().drifts == ()
+    assert sandbox.entries()[0]["assistantId"] == assistant
+    assert sandbox.calls("vapi.assign") == before
+    assert sandbox.tenant(f"spare:{number}").state is State.ACTIVE
+
+
+def test_a_number_that_was_given_is_spare_again_only_under_a_new_tag(sandbox: Sandbox) -> None:
+    number = sandbox.for_sale()
+    buy_spare(sandbox, number)
+    give(sandbox, number)
+    stock.release(sandbox.gateway.steps, number, ANN, patience(sandbox))
+    sandbox.settle()
+    assert sandbox.tenant().state is State.RELEASED
+
+    buy_spare(sandbox, number)
+
+    assert sandbox.tenant(f"spare:{number}").generation == 2
