@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.domain import keys
@@ -62,7 +64,7 @@ def test_an_error_is_forgotten_by_the_next_call(script: Script, provisioner: Twi
     ids=str,
 )
 def test_arguments_that_make_no_sense_are_answered_too(
-    script: Script, provisioner: TwilioVAPIProvisioner, given: dict[str, str]
+    script: Script, provisioner: TwilioVAPIProvisioner, given: dict[str, Any]
 ) -> None:
     assert provisioner.search_available_numbers(**given) == []
     assert provisioner.last_error is not None

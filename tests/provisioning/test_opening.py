@@ -168,7 +168,11 @@ def test_the_gateway_and_a_script_work_for_one_tenant_at_once_and_buy_once(
     sandbox: Sandbox, beside: TwilioVAPIProvisioner
 ) -> None:
     sandbox.deliver("checkout.completed", "acme", set={"metadata.area_code": "415"})
-    sandbox.meanwhile("twilio.search", lambda: beside.provision_phone_for_tenant("US", "acme", ASSISTANT))
+
+    def run_the_script() -> None:
+        beside.provision_phone_for_tenant("US", "acme", ASSISTANT)
+
+    sandbox.meanwhile("twilio.search", run_the_script)
 
     sandbox.settle(60)
 

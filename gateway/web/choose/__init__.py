@@ -27,6 +27,10 @@ log = logging.getLogger("gateway.web")
 
 PAGE_SIZE = 10
 BUSY_SECONDS = 30
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect width="16" height="16" rx="4" fill="{color}"/></svg>'
+)
 ASSETS = {"choose.css": "text/css; charset=utf-8", "choose.js": "text/javascript; charset=utf-8"}
 
 
@@ -102,6 +106,8 @@ class Page:
             brand = self._brand()
             text = f":root {{ --brand: {brand.color}; --ink: {brand.ink}; }}\n"
             return Response(text, content_type="text/css; charset=utf-8")
+        if name == "icon.svg":
+            return Response(ICON.format(color=self._brand().color), content_type="image/svg+xml")
         if name not in ASSETS:
             return self._sorry("There is nothing here", "Please open the link that you were sent.", 404)
         response = Response(render_template(f"choose/{name}"), content_type=ASSETS[name])
