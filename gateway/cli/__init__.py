@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Entry] = {
         "Put a backup in the database's place; reconciles before any purchase.",
     ),
     "move": ("gateway.cli.move:move", "Move the SQLite database to PostgreSQL, once and for good."),
+    "token": ("gateway.cli.token:token", "Make a token for the API."),
     "clock": ("gateway.cli.clock:clock", "Show or move the sandbox's clock."),
 }
 

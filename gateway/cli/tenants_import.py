@@ -19,10 +19,10 @@ from gateway.flow.take_over import PAUSE_SECONDS, Became, Result, carry_out
 from gateway.flow.take_over_plan import Intended, Way, plan
 
 WORDS = {
-    Way.TAKE_OVER: "would be taken over",
-    Way.GO_ON: "would be gone on with",
-    Way.DONE: "are taken over already",
-    Way.PROBLEM: "have problems",
+    Way.TAKE_OVER: "to be taken over",
+    Way.GO_ON: "to be gone on with",
+    Way.DONE: "taken over already",
+    Way.PROBLEM: "with problems",
 }
 OUTCOMES = {
     Became.TAKEN_OVER: "taken over",
@@ -103,7 +103,8 @@ def tell_plan(intended: Sequence[Intended], as_json: bool, file: Path) -> bool:
         tell_problems(each.row.line, each.problems)
     counts = Counter(each.way for each in intended)
     click.echo()
-    click.echo(f"Of {len(intended)} rows " + ", ".join(f"{counts[way]} {WORDS[way]}" for way in Way if counts[way]))
+    told = ", ".join(f"{counts[way]} {WORDS[way]}" for way in Way if counts[way])
+    click.echo(f"{in_rows(len(intended))}: {told or 'nothing to do'}.")
     click.echo("Nothing was changed.", nl=not (counts[Way.TAKE_OVER] or counts[Way.GO_ON]))
     if counts[Way.TAKE_OVER] or counts[Way.GO_ON]:
         click.echo(f' To do it: python -m gateway tenants import {printable(file)} --apply --reason "…"')
@@ -134,16 +135,20 @@ def tell_results(results: Iterator[Result], rows: int, as_json: bool) -> bool:
             print_json({**record(each), "status": result.became, "message": result.says})
             continue
         what = click.style(result.became.replace("_", " "), fg=COLOURS.get(result.became, "red"))
-        number = f" {each.number.number}" if each.number else ""
+        about = [printable(each.row.key), each.number.number if each.number else "", what]
         says = f": {printable(result.says)}" if result.says else ""
-        click.echo(f"line {each.row.line}: {printable(each.row.key)}{number} {what}{says}")
+        click.echo(f"line {each.row.line}: {' '.join(filter(None, about))}{says}")
     is_well = sum(counts[each] for each in (Became.TAKEN_OVER, Became.ALREADY)) == rows
     if not as_json:
         told = ", ".join(f"{counts[each]} {OUTCOMES[each]}" for each in Became if counts[each])
-        click.echo(f"Of {rows} rows: {told or 'nothing to do'}.")
+        click.echo(f"{in_rows(rows)}: {told or 'nothing to do'}.")
         if not is_well:
             click.echo("Mend what is named, and run it again: what is done is passed over.")
     return is_well
+
+
+def in_rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def record(each: Intended) -> dict[str, Any]:

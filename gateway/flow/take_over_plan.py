@@ -139,7 +139,7 @@ def intended(tx: Transaction, parts: StepParts, there: Accounts, row: Row) -> In
         return begun(tx, parts.rules, there, tenant, found)
     found = found.but(*in_the_way(tx, tenant, number, found.tag))
     entry, problems = entry_meant(parts, there, found)
-    return with_words(parts.rules, there, replace(found, entry=entry).but(*problems), tenant)
+    return with_words(parts, there, replace(found, entry=entry).but(*problems), tenant)
 
 
 def number_meant(there: Accounts, row: Row) -> tuple[OwnedNumber | None, str]:
@@ -278,9 +278,9 @@ def host_of(url: str | None) -> str | None:
         return "an address that cannot be read"
 
 
-def with_words(rules: Rules, there: Accounts, found: Intended, tenant: Tenant | None) -> Intended:
+def with_words(parts: StepParts, there: Accounts, found: Intended, tenant: Tenant | None) -> Intended:
     """Which assistant is to answer, and all of it in words."""
-    number, entry = found.number, found.entry
+    number, entry, rules = found.number, found.entry, parts.rules
     assert number is not None
     now = entry.answering.assistant_id if entry else None
     chosen = found.row.assistant_id or now
@@ -294,7 +294,7 @@ def with_words(rules: Rules, there: Accounts, found: Intended, tenant: Tenant | 
     if entry is not None:
         does.append("keep the import" + ("" if entry.tag == found.tag else f" and tag it, now {entry.tag!r}"))
     else:
-        where = host_of(number.voice_url)
+        where = None if parts.assistants.answers_at(number.voice_url) else host_of(number.voice_url)
         does.append("import it at Vapi" + (f", so that its calls go to {where} no longer" if where else ""))
     does.append(f"{'keep' if answers == now else 'assign'} assistant {answers}")
     if rules.server_url_template is not None:

@@ -50,6 +50,7 @@ OUTCOMES = {
     "buy_number.renamed": "{number} was spare stock and bears this tenant's tag now",
     "buy_number.given": "{number} is a tenant's and no longer spare stock",
     "import_number.imported": "Imported",
+    "import_number.entry_renamed": "Gave its entry our tag",
     "import_number.removed": "Removed the import",
     "import_number.renamed": "The entry of the spare number bears this tenant's tag now",
     "import_number.waits_after_restore": "Waits",
@@ -132,6 +133,8 @@ def text_of(kind: str, name: str, detail: Mapping[str, Any]) -> str:
         return outcome_text(name, detail)
     if name in NOTES:
         return NOTES[name].format_map(Missing({key: str(value) for key, value in detail.items()}))
+    if name == "entry_renamed":
+        return f"Its entry {detail.get('entry')} was called {detail.get('former_name')!r} until now"
     return f"{name}{listed(detail)}"
 
 

@@ -20,6 +20,8 @@ from gateway.settings.database import read_database
 from gateway.settings.names import BASE_URLS, NAMES, OUR_PREFIXES, PROVIDER_SECRETS, REAL_HOSTS, SOURCE_SECRETS, WHERE
 from gateway.settings.text import Reader, Secret, base64_length, masked, split_url
 from gateway.settings.types import (
+    ROLES,
+    ApiToken,
     BrandSettings,
     Compliance,
     DatabaseSettings,
@@ -37,6 +39,8 @@ from gateway.settings.types import (
 from gateway.settings.web import read_brand, read_web
 
 __all__ = [
+    "ROLES",
+    "ApiToken",
     "BrandSettings",
     "Compliance",
     "DatabaseSettings",
@@ -100,7 +104,7 @@ def said_in_process(name: str) -> str | None:
 
 def secret_names() -> tuple[str, ...]:
     """Names that a server process removes from its environment once they are read, for servers hand that around."""
-    return (*PROVIDER_SECRETS, *SOURCE_SECRETS, "SECRET_KEY", "DATABASE_URL")
+    return (*PROVIDER_SECRETS, *SOURCE_SECRETS, "SECRET_KEY", "API_TOKENS", "DATABASE_URL")
 
 
 def forget_secrets() -> None:

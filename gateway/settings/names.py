@@ -16,6 +16,7 @@ WHERE = {
     "TWILIO_API_KEY": f"Find it at {TWILIO_CONSOLE}",
     "TWILIO_API_SECRET": f"Twilio shows it once, when the key is made, at {TWILIO_CONSOLE}",
     "VAPI_API_KEY": f"Find it at {VAPI_CONSOLE}",
+    "API_TOKENS": "Make one with: python -m gateway token NAME",
     "VAPI_ASSISTANT_ID": "Find it at Vapi Dashboard > Assistants, under the assistant's name.",
 }
 
@@ -33,7 +34,7 @@ REAL_HOSTS = ("twilio.com", "vapi.ai", "stripe.com")
 # Every setting there is, in the order of docs/settings.md.
 NAMES = (
     *("GATEWAY_MODE", "GATEWAY_ENV", "DATABASE_URL", "ALLOW_EPHEMERAL_SQLITE", "DB_POOL_MAX"),
-    *("PORT", "HOST", "WEB_THREADS", "PUBLIC_URL", "TRUSTED_PROXIES", "SECRET_KEY"),
+    *("PORT", "HOST", "WEB_THREADS", "PUBLIC_URL", "TRUSTED_PROXIES", "SECRET_KEY", "API_TOKENS"),
     *("BRAND_NAME", "BRAND_COLOR", "BRAND_LOGO_URL"),
     *("STRIPE_WEBHOOK_SECRET", "STRIPE_LIVEMODE", "STRIPE_API_KEY", "STANDARD_WEBHOOKS_SECRET"),
     *BASE_URLS,

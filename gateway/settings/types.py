@@ -11,6 +11,7 @@ from gateway.settings.text import Secret
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+ROLES = ("viewer", "operator", "admin")  # Each may do what those before it may.
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,15 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiToken:
+    """Who may use the API. role: one of `ROLES`.   digest: SHA-256 of the token, hexadecimal; nobody has the token."""
+
+    name: str
+    role: str
+    digest: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """trusted_proxies: how many may set X-Forwarded-*.   secret_keys: newest first; empty in live when not set."""
 
@@ -57,6 +67,7 @@ class WebSettings:
     public_url: str | None
     trusted_proxies: int
     secret_keys: tuple[Secret, ...]
+    api_tokens: tuple[ApiToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +250,8 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for redaction; never for showing."""
-        lists = (self.stripe.webhook_secrets, self.standard.webhook_secrets, self.web.secret_keys)
+        digests = tuple(token.digest for token in self.web.api_tokens)
+        lists = (self.stripe.webhook_secrets, self.standard.webhook_secrets, self.web.secret_keys, digests)
         single = (self.stripe.api_key, self.twilio.auth_token, self.twilio.api_secret, self.vapi.api_key)
         return tuple(
             str(text) for text in (*(each for many in lists for each in many), *single, *self.database.secrets) if text

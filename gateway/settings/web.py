@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.settings.api_tokens import read_api_tokens
 from gateway.settings.text import Reader
 from gateway.settings.types import BrandSettings, WebSettings
 
@@ -21,6 +22,7 @@ def read_web(reader: Reader, is_dyno: bool) -> WebSettings:
         public_url=reader.url("PUBLIC_URL", "", is_plain_http_allowed=True) or None,
         trusted_proxies=reader.integer("TRUSTED_PROXIES", 1 if is_dyno else 0, most=10),
         secret_keys=keys,
+        api_tokens=read_api_tokens(reader),
     )
 
 

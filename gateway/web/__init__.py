@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.routing import RequestRedirect
 
 from gateway.errors import GatewayError, StorageUnavailable
-from gateway.web import choose, errors, health, view, webhooks
+from gateway.web import api, choose, errors, health, view, webhooks
 from gateway.web.application import Application, WholeResponse
 from gateway.web.choose.brand import PLAIN, Brand
 from gateway.web.parts import Readiness, WebParts
@@ -61,6 +61,7 @@ def _create_app(parts: Callable[[], WebParts], trusted_proxies: int, public_url:
     # A doubled slash is another address, not one to be sent to the right one.
     app.url_map.merge_slashes = False
     _add_routes(app, parts)
+    api.add_routes(app, parts)
     app.register_blueprint(choose.blueprint(lambda: parts().desk, lambda: parts().brand))
     _add_error_handlers(app, parts)
     app.after_request(_add_security_headers)

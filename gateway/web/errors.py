@@ -24,13 +24,23 @@ ERRORS: dict[str, tuple[int, str]] = {
         401,
         "The signature is right, but it was made more than 300 s before or after our time.",
     ),
+    "idempotency_key_missing": (400, "This order needs the header Idempotency-Key: 1 to 200 visible characters."),
+    "token_missing": (401, "The header Authorization: Bearer … is not there."),
+    "token_invalid": (401, "This is no token that is known here."),
+    "role_insufficient": (403, "This token's role may not do that."),
+    "api_off": (404, "The API is off: no API_TOKENS are set."),
     "not_found": (404, "There is nothing at this address."),
     "source_unknown": (404, "No source of this name is configured here."),
     "method_not_allowed": (405, "This address does not take this method; the header Allow names those it takes."),
     "body_too_slow": (408, "The body did not arrive within 10 s."),
+    "conflict": (409, "This cannot be done as things stand."),
     "body_too_large": (413, "The body is larger than 1 MiB."),
     "content_type_unsupported": (415, "The body must be JSON, sent as application/json, not compressed."),
+    "invalid": (422, "Something in the request makes no sense; `field` names it."),
+    "too_many_attempts": (429, "Too many wrong tokens came from this address; try again after Retry-After."),
     "internal_error": (500, "Something went wrong here; the log has this request_id."),
+    "provider_refused": (502, "The provider refused; nothing happened there."),
+    "provider_unavailable": (503, "The provider gave no clear answer; ask again after Retry-After."),
     "storage_unavailable": (503, "The event could not be stored just now; send it again after Retry-After."),
     "overloaded": (503, "More comes in than can be handled at once; send it again after Retry-After."),
 }
@@ -59,11 +69,12 @@ class Answer:
     request_id: str | None = None
 
 
-def error_answer(code: str, message: str | None = None, headers: Headers = ()) -> Answer:
-    """One of `ERRORS` as an answer, with an id to find it in the log by."""
+def error_answer(code: str, message: str | None = None, headers: Headers = (), field: str | None = None) -> Answer:
+    """One of `ERRORS` as an answer, with an id to find it in the log by. field: which one of the request is wrong."""
     status, sentence = ERRORS[code]
     request_id = os.urandom(8).hex()
-    body = {"error": {"code": code, "message": message or sentence, "request_id": request_id}}
+    fault = {"code": code, "message": message or sentence, "request_id": request_id}
+    body = {"error": fault if field is None else {**fault, "field": field}}
     return Answer(status, msgspec.json.encode(body), headers, code, request_id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.web import Readiness, WebParts, create_app
 from gateway.web.choose.brand import Brand
 from gateway.web.choose.desk import Desk
 from gateway.web.front import SHUTDOWN_SECONDS, create_front
+from gateway.web.parts import ApiParts
 from gateway.web.waiting import Waiting
 
 
@@ -29,6 +31,13 @@ def web_parts(gateway: wiring.Gateway) -> WebParts:
         threads=gateway.settings.web.threads,
         trusted_proxies=gateway.settings.web.trusted_proxies,
         public_url=gateway.settings.web.public_url,
+        api=ApiParts(
+            steps=gateway.steps,
+            tokens=gateway.settings.web.api_tokens,
+            is_live=gateway.settings.is_live,
+            pause=time.sleep,
+            secret_keys=gateway.settings.web.secret_keys,
+        ),
         desk=desk_of(gateway),
         brand=Brand.of(gateway.settings.brand),
     )

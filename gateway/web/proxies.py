@@ -37,6 +37,10 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_loopback_address(text: str) -> bool:
+    return is_address(text) and ipaddress.ip_address(text).is_loopback
+
+
 def as_seen_from_outside(app: Wsgi, trusted_proxies: int, public_url: str | None) -> Wsgi:
     """The application for which each request comes from its client, and to the address that outsiders know.
 

@@ -59,12 +59,12 @@ def test_it_is_told_first_and_done_when_it_is_meant(sandbox: Sandbox, run: Run, 
 
     assert (told.status, names) == (0, ["Reception"])
     assert "make the tenant; tag the number, now 'Reception'; keep the import and tag it" in told.out
-    assert "Of 1 rows 1 would be taken over" in told.out
+    assert "1 row: 1 to be taken over." in told.out
     assert "Nothing was changed. To do it: python -m gateway tenants import" in told.out
     assert done.status == 0
     assert f"line 2: acme {hand['number']} taken over" in done.out
     assert sandbox.export()["state"] == "active"
-    assert (again.status, again.out.splitlines()[-1]) == (0, "Of 1 rows: 1 taken over already.")
+    assert (again.status, again.out.splitlines()[-1]) == (0, "1 row: 1 taken over already.")
     assert "Operator: adopting" in run("tenants", "show", "acme").out
 
 
@@ -81,8 +81,8 @@ def test_problems_are_told_by_line_with_what_to_do_and_the_status_says_so(
     assert f"line 3: There is no number {NOBODY} in the Twilio account." in told.out
     assert "line 4: '-x' is no legal key" in told.out
     assert "line 4: '12' is no phone number" in told.out
-    assert "Of 3 rows 1 would be taken over, 2 have problems" in told.out
-    assert "Of 3 rows: 1 taken over, 2 with problems, left alone." in done.out
+    assert "3 rows: 1 to be taken over, 2 with problems." in told.out
+    assert "3 rows: 1 taken over, 2 with problems, left alone." in done.out
     assert sandbox.export()["state"] == "active"
 
 

@@ -473,6 +473,30 @@ def test_a_run_that_is_cut_off_anywhere_is_gone_on_with(
     assert "Reception at Vapi" in {each.get("former_name") for each in former}
 
 
+def test_a_worker_alone_finishes_all_of_a_row_that_was_begun_for_a_paying_tenant(sandbox: Sandbox) -> None:
+    sandbox.deliver("checkout.completed", metadata={"choose": "yes"})
+    sandbox.settle(60)
+    sandbox.world.add_assistant({"id": OTHER, "name": "other"})
+    hand = by_hand(sandbox)
+    sandbox.crash_at("twilio.update", before=True)
+    with pytest.raises(Crash):
+        taken(sandbox, csv(["acme", hand["number"], hand["vapi_id"], OTHER]))
+    sandbox.world.crash_plan = None
+    sandbox.restart()
+
+    sandbox.wait(seconds=600)
+
+    is_whole(sandbox, hand, assistant=OTHER)
+
+
+def test_calls_that_go_to_vapi_already_are_not_said_to_go_elsewhere(sandbox: Sandbox) -> None:
+    hand = bare(sandbox, voice_url=VAPI_URL)
+
+    (found,) = planned(sandbox, csv(["acme", hand["number"], "", ""]))
+
+    assert "import it at Vapi" in found.does
+
+
 @pytest.mark.parametrize("operation", ["twilio.fetch", "twilio.update", "vapi.list", "vapi.get", "vapi.assign"])
 @pytest.mark.parametrize("kind", ["lost_before", "lost_after", "error_before", "error_after", "rate_limit"])
 def test_a_call_that_goes_wrong_once_delays_a_row_and_loses_nothing(
