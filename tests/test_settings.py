@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import settings as module
-from gateway.settings import SettingsError, load, with_world
+from gateway.settings import SettingsError, load, secret_names, with_world
 from gateway.settings.names import NAMES
 from gateway.simulator import defaults
 
@@ -98,6 +98,9 @@ def test_live_takes_an_api_key_instead_of_the_auth_token() -> None:
     assert settings.twilio.api_secret == "s3cr3t"
 
 
+DIGEST = "0123456789abcdef" * 4
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "says"),
     [
@@ -117,6 +120,18 @@ def test_live_takes_an_api_key_instead_of_the_auth_token() -> None:
         pytest.param({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES", "whole number", id="negative proxies"),
         pytest.param({"PUBLIC_URL": "example.com"}, "PUBLIC_URL", "web address", id="url without a scheme"),
         pytest.param({"SECRET_KEY": "short"}, "SECRET_KEY", "16 characters", id="short key"),
+        pytest.param({"API_TOKENS": ""}, "API_TOKENS", "empty", id="no tokens"),
+        pytest.param({"API_TOKENS": f"ci:viewer:{DIGEST},"}, "API_TOKENS", "empty", id="tokens with a gap"),
+        pytest.param({"API_TOKENS": f"ci:{DIGEST}"}, "API_TOKENS", "name:role:", id="token without a role"),
+        pytest.param({"API_TOKENS": f"ci:root:{DIGEST}"}, "API_TOKENS", "viewer", id="token with an unknown role"),
+        pytest.param({"API_TOKENS": "ci:viewer:abc"}, "API_TOKENS", "sha256", id="token that is no digest"),
+        pytest.param({"API_TOKENS": f"C I:viewer:{DIGEST}"}, "API_TOKENS", "space", id="token's name with a space"),
+        pytest.param(
+            {"API_TOKENS": f"ci:viewer:{DIGEST},ci:admin:{DIGEST}"},
+            "API_TOKENS",
+            "twice",
+            id="one name for two tokens",
+        ),
         pytest.param({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET", "empty", id="empty secret"),
         pytest.param({"STRIPE_WEBHOOK_SECRET": "whsec_a,"}, "STRIPE_WEBHOOK_SECRET", "empty", id="empty in a list"),
         pytest.param({"STRIPE_WEBHOOK_SECRET": "whsec_a,,whsec_b"}, "STRIPE_WEBHOOK_SECRET", "empty", id="gap"),
@@ -331,6 +346,16 @@ def test_printing_the_settings_shows_no_secret() -> None:
     assert "canary" not in shown
     assert STANDARD not in shown
     assert "whsec_…y1" in shown
+
+
+def test_api_tokens_have_a_name_a_role_and_a_masked_digest() -> None:
+    settings = load({"API_TOKENS": f"ci:viewer:{DIGEST}, ops:admin:{DIGEST.upper()[::-1]}"})
+
+    assert [(token.name, token.role) for token in settings.web.api_tokens] == [("ci", "viewer"), ("ops", "admin")]
+    assert settings.web.api_tokens[1].digest == DIGEST[::-1]
+    assert DIGEST not in repr(settings)
+    assert DIGEST in settings.secrets
+    assert "API_TOKENS" in secret_names()
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

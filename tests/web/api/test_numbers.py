@@ -145,8 +145,14 @@ def test_a_key_whose_number_was_given_back_buys_no_other(sandbox: Sandbox, api: 
     number = by_wish(api).json["phone_number"]
     api("DELETE", f"/numbers/{number}", role="admin")
     sandbox.settle()
+    assert (sandbox.tenant(f"spare:{number}").state, sandbox.numbers()) == (State.RELEASED, [])
 
-    assert by_wish(api).json["phone_number"] == number
+    again = by_wish(api)
+
+    sandbox.wait(seconds=900)
+    sandbox.settle()
+    assert (again.status, again.json["phone_number"]) == (200, number)
+    assert not sandbox.numbers()
     assert len(sandbox.purchases()) == 1
 
 
@@ -175,6 +181,17 @@ def test_after_a_lost_answer_the_key_gives_the_number(sandbox: Sandbox) -> None:
     sandbox.restart()
 
     assert by_wish(Api(sandbox)).json["phone_number"] == lost.json["phone_number"]
+    assert len(sandbox.purchases()) == 1
+
+
+def test_a_request_while_another_works_on_its_key_leaves_it_alone(sandbox: Sandbox, api: Api) -> None:
+    seconds: list[Reply] = []
+    sandbox.meanwhile("twilio.search", lambda: seconds.append(by_wish(Api(sandbox))))
+
+    first = by_wish(api)
+
+    assert (first.status, [reply.status for reply in seconds]) == (201, [202])
+    assert by_wish(api).json["phone_number"] == first.json["phone_number"]
     assert len(sandbox.purchases()) == 1
 
 
@@ -273,6 +290,7 @@ def test_what_is_no_number_of_ours_is_not_given_back(api: Api, number: str, stat
         (b'{"phone_number": ' + b"9" * 5000 + b"}", 422, "invalid"),
         (b'{"phone_number": 14155550100}', 422, "invalid"),
         (b'{"phone_number": "+1415\\u0000550100"}', 422, "invalid"),
+        (b'{"phone_number": "+14155550100", "reason": "a\\u0000b"}', 422, "invalid"),
         (b'{"tenant_key": "a\\r\\nSet-Cookie: x"}', 422, "invalid"),
         (b'{"tenant_key": "\\ud800"}', 400, "bad_request"),
         (b'{"tenant_key": "\xff"}', 400, "bad_request"),
