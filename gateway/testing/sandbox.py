@@ -22,7 +22,7 @@ from gateway.ports import never
 from gateway.settings import load, with_world
 from gateway.simulator.adapter import WorldAdapter
 from gateway.simulator.world import World
-from gateway.store import tenants
+from gateway.store import inbox, leases, tenants
 from gateway.store.database import Database, Transaction
 from gateway.store.engines import open_database
 
@@ -162,18 +162,15 @@ class Installation:
         self.settle(0)
 
     def next_due_ms(self) -> int | None:
+        """When something is due next; news is due at once."""
         with self.database.read() as tx:
-            row = tx.one(
-                """SELECT MIN(at_ms) AS at_ms FROM (
-                     SELECT MIN(next_run_at_ms) AS at_ms FROM tenants WHERE next_run_at_ms IS NOT NULL
-                     UNION ALL SELECT MIN(try_at_ms) FROM inbox WHERE try_at_ms IS NOT NULL
-                     UNION ALL SELECT MIN(received_at_ms) FROM inbox WHERE status = 'new') AS each_once"""
-            )
-        return row["at_ms"] if row else None
+            times = [leases.next_due_at_ms(tx), inbox.next_due_at_ms(tx)]
+            times += [row.received_at_ms for row in inbox.take_new(tx, 1)]
+        return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     def _has_news(self) -> bool:
         with self.database.read() as tx:
-            return tx.one("SELECT 1 AS one FROM inbox WHERE status = 'new' LIMIT 1") is not None
+            return bool(inbox.take_new(tx, 1))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gateway.testing import (
     ADDRESSES_LIST,
     ADDRESSES_ZA,
     AVAILABLE_NUMBERS_US,
+    AVAILABLE_NUMBERS_ZA,
     TWILIO_NUMBERS_LIST,
     TwilioResponses,
     VapiResponses,
@@ -190,6 +192,20 @@ def test_a_purchase_that_is_refused_says_so_and_buys_no_other(
     assert answer["success"] is False
     assert NUMBER in answer["error"]
     assert len([call for call in http.calls if call.request.method == "POST"]) == 1
+
+
+def test_a_purchase_with_an_address_shows_it(http: responses.RequestsMock, provisioner: TwilioVAPIProvisioner) -> None:
+    number, address_sid = str(AVAILABLE_NUMBERS_ZA[0]["phone_number"]), str(ADDRESSES_ZA[0]["sid"])
+    http.add(TwilioResponses.available_numbers(AVAILABLE_NUMBERS_ZA, "ZA"))
+    http.add(TwilioResponses.list_numbers())
+    http.add(responses.Response("GET", re.compile(rf".*/Addresses/{address_sid}.json"), json=ADDRESSES_ZA[0]))
+    http.add(responses.Response("GET", re.compile(r".*/Regulations.*"), json={"results": [], "meta": {}}))
+    http.add(TwilioResponses.purchase_success(number, spare_tag(number)))
+
+    answer = provisioner.buy_twilio_number_with_address(number, address_sid)
+
+    assert answer["success"] is True, (answer, [call.request.url for call in http.calls])
+    assert form_of(http.calls[-1].request)["AddressSid"] == [address_sid]
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
