@@ -103,6 +103,8 @@ def as_record(each: Number) -> dict[str, Any]:
 @click.option("--area-code", help="In the US and Canada.")
 @click.option("--contains", help="Digits or letters that are in it; * stands for any digit.")
 @click.option("--locality", help="A town.")
+@click.option("--region", "number_region", help="A state or province, in the US and Canada.")
+@click.option("--near", "near_number", metavar="+NUMBER", help="Near this number, in the US and Canada.")
 @click.option("--address-sid", help="A registered address to show; see `addresses list`.")
 @click.option("--bundle-sid", help="An approved bundle to show.")
 @reason_option

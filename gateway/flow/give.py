@@ -93,8 +93,9 @@ def move(tx: Transaction, parts: StepParts, spare: Tenant, tenant: Tenant, inten
     intents.drop_chosen(tx, tenant.id, now_ms)
     tag = keys.tag(parts.rules.env, tenant.tenant_key, tenant.generation)
     taken = intents.choose(
-        tx, tenant, number, tag, is_exact=True, country=intent.country, number_type=intent.number_type, now_ms=now_ms
-    )
+        tx, tenant, number, tag, is_exact=True, country=intent.country, number_type=intent.number_type, now_ms=now_ms,
+        address_sid=intent.address_sid, bundle_sid=intent.bundle_sid,
+    )  # fmt: skip
     intents.mark_owned(tx, taken, sid)
     former = {"number": number, "former_tag": intent.tag}
     detail = {**former, "tag": tag}

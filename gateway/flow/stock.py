@@ -32,7 +32,10 @@ MOST_PICKS = 3
 MOST_OFFERS = 30
 MOST_UNFINISHED = 1000
 BUSY_PAUSE_SECONDS = 0.1
-ABOUT_NUMBERS = ("country", "area_code", "contains", "locality", "number_type", "phone_number")
+ABOUT_NUMBERS = (
+    *("country", "area_code", "contains", "locality", "number_type", "phone_number"),
+    *("number_region", "near_number"),
+)
 # Options that a purchase by hand finds out by itself.
 FOUND_OUT = {"phone_number", "country", "number_type"}
 NOTHING = "Nothing was bought."
@@ -163,8 +166,16 @@ def for_sale(parts: StepParts, said: Words) -> list[str]:
     wish = options.parse(said, parts.rules)
     country = wish.country or parts.rules.default_country
     kind = wish.number_type or parts.rules.default_number_type
+    shown = wish.address_sid or parts.rules.papers_for(country, kind).address_sid
     asked = NumberWish(
-        country, kind, wish.area_code, wish.contains, wish.locality, has_address=bool(said.get("address_sid"))
+        country,
+        kind,
+        wish.area_code,
+        wish.contains,
+        wish.locality,
+        has_address=shown is not None,
+        region=wish.number_region,
+        near_number=wish.near_number,
     )
     with in_flight(parts, parts.telephony.provider) as deadline:
         found = [each.number for each in parts.telephony.search(asked, MOST_OFFERS, deadline())]
